@@ -1,0 +1,262 @@
+/*
+ * faas/client.h - submit tasks, wait for results
+ *
+ * A client submits calls of functions and gets their results.  "local:4" runs them in four slots
+ * (child processes) of its own: no server, no thread, no port; the library works only inside the
+ * caller's calls, and between them the slots go on with what they were given.
+ *
+ * Threads, for every call here: one thread at a time per client; different clients are independent.
+ * After fork() the child must not use a client of the parent: every call gives FAAS_E_FORKED, and
+ * only faas_client_close() frees its memory (the parent's slots are left alone).
+ */
+#ifndef FAAS_CLIENT_H
+#define FAAS_CLIENT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <faas/function.h>
+#include <faas/task.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct faas_client;
+
+/* Options of a client.  Start from FAAS_CLIENT_CFG_INIT; a member left 0 takes its default. */
+struct faas_client_cfg {
+        size_t struct_size;       /* set by FAAS_CLIENT_CFG_INIT */
+        uint32_t submit_timeout_ms; /* how long a submit may wait for room; 0: 10,000 */
+        uint32_t window_tasks;    /* tasks open or not yet collected; 0: 1,048,576 */
+        uint64_t window_bytes;    /* bytes of their payloads and results; 0: 512 MiB */
+        uint32_t queue_tasks;     /* local: tasks in the store; 0: 4,194,304 */
+        uint64_t queue_bytes;     /* local: bytes of their payloads and results; 0: 1 GiB */
+        uint32_t result_ttl_ms;   /* local: how long an uncollected result is kept; 0: 3,600,000 */
+        uint32_t flags;           /* FAAS_CLIENT_* */
+};
+
+#define FAAS_CLIENT_CFG_INIT { sizeof(struct faas_client_cfg), 0, 0, 0, 0, 0, 0, 0 }
+
+/* Also offer the built-in functions: noop, echo, sleep, heavy, xheavy, fail, crash. */
+#define FAAS_CLIENT_BUILTINS 1u
+
+/**
+ * faas_client_open() - get ready to submit
+ * @ret:        where the client goes
+ * @url:        "local:N": N slots, 1 to 1024, "local:" one per CPU;
+ *              "local:N?load=FILE.so", any number of "&load=FILE.so": functions from modules
+ * @functions:  the program's own functions, ends with a row of NULLs; NULL: none.  Copied, except
+ *              the code itself
+ * @cfg:        NULL, or options; borrowed during the call
+ *
+ * With @functions the slots' common parent (the zygote) is forked from the program as it is now: it
+ * sees the memory of this moment and nothing later, and a lock that another thread holds at this
+ * moment stays locked for ever in the slots.  Open clients early, before threads start.  With
+ * modules alone a helper program is started instead, which is safe at any time.
+ * In the slots all descriptors of the program are closed, 0 and 1 are /dev/null, signals are at
+ * their defaults.
+ *
+ * Blocking: until the slots' parent has started and loaded the modules: milliseconds.
+ * Outputs:  @ret is set on 0 and untouched otherwise.
+ * Errors:   faas_error_text() names what was wrong.
+ *
+ * Return: 0; FAAS_E_NOENT unknown scheme, or a module that cannot be read or is none;
+ *         FAAS_E_VERSION a module of another ABI; FAAS_E_EXISTS a function name twice;
+ *         FAAS_E_LIMIT too many slots or functions; -EINVAL a malformed @url, name or @cfg;
+ *         -EMFILE, -EAGAIN (no process), -ENOMEM.
+ */
+int faas_client_open(struct faas_client **ret,
+                     const char *url,
+                     const struct faas_function *functions,
+                     const struct faas_client_cfg *cfg);
+
+/**
+ * faas_client_close() - give everything back
+ * @c: client; NULL is fine
+ *
+ * Local: kills the slots and waits for their end; tasks that are not done are forgotten.
+ *
+ * Blocking: milliseconds.
+ * Return:   NULL, so that "c = faas_client_close(c)" leaves nothing dangling.
+ */
+struct faas_client *faas_client_close(struct faas_client *c);
+
+/**
+ * faas_submit() - queue one call of a function
+ * @c:       client
+ * @task:    what to run; borrowed until return
+ * @ret_id:  NULL, or where the task's id goes
+ *
+ * On 0 the task is accepted as durably as the store promises, and may already be running.  With a
+ * full window the call waits for room, up to cfg.submit_timeout_ms; results must be collected by
+ * faas_wait(), faas_wait_any() or the callback to make room.
+ *
+ * Outputs: @ret_id is set on 0 and on FAAS_E_UNKNOWN, untouched otherwise.
+ *
+ * Return: 0; FAAS_E_NOENT no such function (local; elsewhere the task would wait for a worker that
+ *         has it); FAAS_E_LIMIT payload over FAAS_PAYLOAD_MAX, or the queue is full;
+ *         FAAS_E_EXISTS task->id was used for something else; FAAS_E_AGAIN no room in time;
+ *         FAAS_E_GONE a task of this id is done and was collected; FAAS_E_FORKED;
+ *         -EINVAL a bad name or reserved member; -ENOMEM.
+ */
+int faas_submit(struct faas_client *c, const struct faas_task *task, struct faas_id *ret_id);
+
+/**
+ * faas_submit_many() - queue many calls in one trip
+ * @c:        client
+ * @tasks:    @n tasks; borrowed until return
+ * @n:        how many
+ * @ret_ids:  NULL, or room for @n ids
+ * @ret_n:    NULL, or where the number of accepted tasks goes, also on failure
+ *
+ * As faas_submit() for each in turn; stops at the first that is not accepted and returns its
+ * error.  Tasks before it are accepted, those after it were not looked at.
+ *
+ * Return: 0 when all are accepted; else as faas_submit().
+ */
+int faas_submit_many(struct faas_client *c,
+                     const struct faas_task *tasks,
+                     size_t n,
+                     struct faas_id *ret_ids,
+                     size_t *ret_n);
+
+/**
+ * faas_wait() - the result of one of my tasks
+ * @c:           client
+ * @id:          a task that this client submitted
+ * @timeout_ms:  how long to wait; 0: not at all; negative: for ever
+ * @ret:         initialised result; what it held is freed first, and only on 0
+ *
+ * On 0 the result is collected: it is @ret's, and the library forgets it.  A task that FAILED is
+ * no failure of this call: look at ret->status.
+ *
+ * Return: 0; FAAS_E_AGAIN not done in time; FAAS_E_NOENT never heard of it; FAAS_E_GONE it was
+ *         collected before; FAAS_E_FORKED; negative errno.
+ */
+int faas_wait(struct faas_client *c,
+              const struct faas_id *id,
+              int timeout_ms,
+              struct faas_result *ret);
+
+/**
+ * faas_wait_any() - the next finished one of my tasks
+ * @c:           client
+ * @timeout_ms:  as for faas_wait()
+ * @ret:         as for faas_wait(); ret->id tells which
+ *
+ * Each result is given once, in the order in which the tasks ended.
+ *
+ * Return: 0; FAAS_E_AGAIN none in time; FAAS_E_NOENT no task is open and no result is left;
+ *         FAAS_E_FORKED; negative errno.
+ */
+int faas_wait_any(struct faas_client *c, int timeout_ms, struct faas_result *ret);
+
+/**
+ * faas_status() - where a task is
+ * @c:           client
+ * @id:          any task of the dispatcher
+ * @ret_status:  where the answer goes
+ *
+ * Blocking: at most cfg.submit_timeout_ms; local: not at all.
+ * Return:   0; FAAS_E_NOENT; FAAS_E_GONE collected or expired; FAAS_E_TIMEOUT; FAAS_E_FORKED.
+ */
+int faas_status(struct faas_client *c, const struct faas_id *id, enum faas_status *ret_status);
+
+/**
+ * faas_result() - read the result of a task without collecting it
+ * @c:    client
+ * @id:   any task of the dispatcher
+ * @ret:  as for faas_wait()
+ *
+ * Blocking: as faas_status().
+ * Return:   0; FAAS_E_AGAIN not done yet; else as faas_status().
+ */
+int faas_result(struct faas_client *c, const struct faas_id *id, struct faas_result *ret);
+
+/**
+ * faas_cancel() - end a task that is not done yet
+ * @c:   client
+ * @id:  any task of the dispatcher
+ *
+ * A queued task becomes CANCELLED and never runs; a running one too, and its slot is killed.  Its
+ * result is delivered as any other.  A task that is final stays what it is.
+ *
+ * Blocking: as faas_status().
+ * Return:   0 the task is CANCELLED now; FAAS_E_EXISTS it ended before; else as faas_status().
+ */
+int faas_cancel(struct faas_client *c, const struct faas_id *id);
+
+/**
+ * faas_client_fd() - what an event loop polls
+ * @c: client
+ *
+ * Readable (level-triggered) while faas_client_process() has something to do or a result waits to
+ * be collected.  The same number for the client's whole life; never read, write or close it.
+ *
+ * Return: a file descriptor; -EINVAL, FAAS_E_FORKED.
+ */
+int faas_client_fd(const struct faas_client *c);
+
+/**
+ * faas_client_process() - do what can be done now
+ * @c: client
+ *
+ * Moves tasks and results, gives finished ones to the callback if there is one.  Bounded: after a
+ * batch of work it returns with the fd still readable.
+ *
+ * Blocking: never.
+ * Return:   0; FAAS_E_FORKED; negative errno when the client is broken.
+ */
+int faas_client_process(struct faas_client *c);
+
+/**
+ * faas_client_on_done() - have results given to a function
+ * @c:         client
+ * @fn:        called once for each finished task; NULL: back to collecting by hand
+ * @userdata:  handed to @fn
+ *
+ * @fn runs only inside faas_client_process(), faas_wait() and faas_wait_any(), never inside a
+ * submit.  The result is @fn's to look at during the call and counts as collected; to keep it,
+ * take the struct and put FAAS_RESULT_INIT in its place.  @fn may submit, cancel and ask for
+ * status; it must not close the client, nor process, nor wait.  With a callback faas_wait()
+ * returns FAAS_E_GONE once its task was given to @fn, and faas_wait_any() gives FAAS_E_NOENT when
+ * nothing is open any more.
+ */
+void faas_client_on_done(struct faas_client *c,
+                         void (*fn)(struct faas_client *c,
+                                    struct faas_result *result,
+                                    void *userdata),
+                         void *userdata);
+
+/**
+ * faas_result_clear() - free what a result holds
+ * @r: result; NULL is fine.  FAAS_RESULT_INIT afterwards
+ */
+void faas_result_clear(struct faas_result *r);
+
+/**
+ * faas_id_format() - an id as text, "018f3c2e-....": 36 characters
+ * @id:   id
+ * @buf:  room for FAAS_ID_TEXT_LEN + 1 bytes
+ *
+ * Threads: safe everywhere.
+ * Return:  @buf.
+ */
+char *faas_id_format(const struct faas_id *id, char *buf);
+
+/**
+ * faas_id_parse() - an id from its text
+ * @ret:   where it goes
+ * @text:  36 characters as faas_id_format() gives, upper case allowed
+ *
+ * Threads: safe everywhere.
+ * Return:  0; -EINVAL, with @ret untouched.
+ */
+int faas_id_parse(struct faas_id *ret, const char *text);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

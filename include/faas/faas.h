@@ -1,0 +1,12 @@
+/* faas/faas.h - all of libfaas: run your functions in other processes and on other machines */
+#ifndef FAAS_FAAS_H
+#define FAAS_FAAS_H
+
+#include <faas/client.h>
+#include <faas/error.h>
+#include <faas/function.h>
+#include <faas/log.h>
+#include <faas/task.h>
+#include <faas/version.h>
+
+#endif

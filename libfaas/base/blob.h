@@ -1,0 +1,51 @@
+/*
+ * blob.h - immutable bytes with a reference count: payloads, results, error texts
+ *
+ * A payload is made once, by the client or by the shell that read it from a socket, and then only
+ * referred to: message, core and store share it.  One thread at a time (the count is not atomic).
+ * A NULL pointer is the empty blob everywhere.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct fa_blob {
+        uint32_t refs;
+        uint32_t len;
+        const uint8_t *p;                /* len bytes and a NUL behind them if made by fa_blob_new() */
+        void (*release)(void *owner);    /* NULL: the bytes follow this struct */
+        void *owner;
+};
+
+/* A copy of len bytes, a NUL behind it. *ret holds one reference. 0 or -ENOMEM; len 0 gives NULL. */
+int fa_blob_new(struct fa_blob **ret, const void *p, size_t len);
+
+/* As fa_blob_new() with uninitialised bytes, to be filled through *ret_p before anyone else sees it. */
+int fa_blob_new_uninit(struct fa_blob **ret, uint8_t **ret_p, size_t len);
+
+/* Wraps bytes that belong to owner; release(owner) runs when the last reference goes. */
+int fa_blob_wrap(struct fa_blob **ret,
+                 const void *p,
+                 size_t len,
+                 void (*release)(void *owner),
+                 void *owner);
+
+static inline struct fa_blob *fa_blob_ref(struct fa_blob *b) {
+        if (b)
+                b->refs++;
+        return b;
+}
+
+/* NULL is fine; returns NULL. */
+struct fa_blob *fa_blob_unref(struct fa_blob *b);
+
+static inline size_t fa_blob_len(const struct fa_blob *b) {
+        return b ? b->len : 0;
+}
+
+static inline const uint8_t *fa_blob_ptr(const struct fa_blob *b) {
+        return b ? b->p : (const uint8_t *)"";
+}
+
+void fa_blob_unrefp(struct fa_blob **b); /* for FA_CLEANUP */

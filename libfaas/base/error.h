@@ -1,0 +1,17 @@
+/*
+ * error.h - how the library says that something went wrong
+ *
+ * 0 success; > 0 a FAAS_E_ condition that the called function documents, handled by its caller at
+ * once and not passed on by habit; < 0 a negated errno, fatal for the object, forwarded unchanged.
+ */
+#pragma once
+
+#include <faas/error.h>
+
+#include "base/macros.h"
+
+/* Sets the text that faas_error_text() shows in this thread and returns r; cut at 511 bytes. */
+int fa_error(int r, const char *fmt, ...) FA_PRINTF(2, 3);
+
+/* As fa_error(-errno_value...), with ": " and the errno's own text behind the message. */
+int fa_errno(int errno_value, const char *fmt, ...) FA_PRINTF(2, 3);

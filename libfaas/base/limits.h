@@ -1,0 +1,27 @@
+/*
+ * limits.h - every hard limit of the library, with its reason
+ *
+ * No memory is allocated in proportion to a number read from a peer: each such number is compared
+ * with one of these first.  Public limits (FAAS_*) stand in faas/task.h; here are the inner ones.
+ */
+#pragma once
+
+#include <faas/task.h>
+
+#define FA_PAYLOAD_MAX FAAS_PAYLOAD_MAX /* payload of a task, or of a result, in bytes */
+#define FA_NAME_MAX FAAS_NAME_MAX       /* function and queue names, in bytes without the NUL */
+#define FA_TEXT_MAX FAAS_TEXT_MAX       /* error text of a result */
+#define FA_LOG_MAX FAAS_LOG_MAX         /* last bytes of a slot's standard error */
+
+#define FA_DIGEST_LEN 32            /* SHA-256 of a shipped function */
+#define FA_ENVELOPE_MAX (64 * 1024) /* one envelope frame: headers of a full batch fit */
+#define FA_BATCH_MAX 256            /* items of one message: beyond this the system call is free */
+#define FA_BATCH_BYTES (1 << 20)    /* payload bytes of one message, unless one item is larger */
+#define FA_INLINE_MAX (8 * 1024)    /* a payload up to here shares a frame; a larger one has its own */
+#define FA_NESTING_MAX 4            /* arrays in arrays in an envelope */
+#define FA_FUNCTIONS_MAX 512        /* functions of one worker: their names fit one envelope */
+#define FA_SLOTS_MAX 1024           /* slots of one worker process */
+#define FA_PEERS_MAX 65536          /* workers and clients of one dispatcher */
+#define FA_ENDPOINT_MAX 256         /* text of one endpoint */
+#define FA_ENDPOINTS_MAX 16         /* dispatchers that one WELCOME names */
+#define FA_TIMEOUT_MS_MAX 0x7fffffffu

@@ -1,0 +1,24 @@
+/* macros.h - the few macros that every file may use */
+#pragma once
+
+#include <assert.h>
+#include <stddef.h>
+
+/* Runs fn(&var) when the variable leaves its scope; hand the value over with fa_steal(). */
+#define FA_CLEANUP(fn) __attribute__((cleanup(fn)))
+
+/* The value of a pointer variable, which becomes NULL: ownership moves to the reader. */
+#define fa_steal(p)                                                                                \
+        (__extension__({                                                                           \
+                __typeof__(p) fa_stolen_ = (p);                                                    \
+                (p) = NULL;                                                                        \
+                fa_stolen_;                                                                        \
+        }))
+
+#define fa_container_of(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
+#define FA_ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
+#define FA_MIN(a, b) ((a) < (b) ? (a) : (b))
+#define FA_MAX(a, b) ((a) > (b) ? (a) : (b))
+#define fa_likely(x) __builtin_expect(!!(x), 1)
+#define fa_unlikely(x) __builtin_expect(!!(x), 0)
+#define FA_PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))

@@ -1,0 +1,113 @@
+/*
+ * slots.h - a pool of N slots behind one zygote: the only part that forks and runs functions
+ *
+ * The owner (run/) hands tasks to numbered slots and takes events out; both never block.  The pool
+ * owns the zygote, one socketpair and one control page per slot, and an epoll fd over all of them.
+ *
+ * Processes.  The zygote is double-forked when the pool opens, so it is nobody's child; it has no
+ * fd but its own socket, the slots' stderr pipes and /dev/null on 0 and 1, default signals, and
+ * ends with EOF on its socket.  It forks each slot, reaps it, keeps the last FA_LOG_MAX bytes of its
+ * standard error, kills it when its task's time is over (also while the host sleeps or is
+ * stopped), and ends whatever a dead slot left running (subreaper, process group).
+ *
+ * Order.  A slot runs its tasks in the order in which they were given, and several may wait in its
+ * socket.  Before a slot starts a task it claims it on the control page, one compare-and-swap on
+ * {last task claimed, all up to here revoked}; so after a slot's death it is known exactly which
+ * task had started, and fa_slots_recall() takes back those that had not.  The page is written by
+ * the slot too: every number read from it is checked against what was handed out.
+ *
+ * Lost zygote (killed from outside): every slot is reported down, and it is started anew.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <faas/function.h>
+
+#include "model/outcome.h"
+
+struct fa_slots;
+
+struct fa_slots_cfg {
+        unsigned n_slots;                      /* 1..FA_SLOTS_MAX */
+        const struct faas_function *functions; /* of the host program: the zygote is its snapshot; may be NULL */
+        const char *const *modules;            /* shared objects to load, NULL-terminated; NULL: none. With
+                                                  modules and no functions the zygote is the helper program,
+                                                  started with posix_spawn: safe with threads */
+        bool builtins;                         /* noop, echo, sleep, heavy, xheavy, fail, crash */
+};
+
+/* A task on its way into a slot; borrowed for the call. */
+struct fa_slot_task {
+        const struct faas_id *id;
+        const char *function; /* NUL-terminated */
+        struct fa_blob *payload;
+        uint32_t timeout_ms; /* 0: none */
+};
+
+enum fa_slot_event_kind {
+        FA_SLOT_UP,       /* the slot is ready for tasks: at open, and after each replacement */
+        FA_SLOT_RESULT,   /* task seq ended; .outcome is COMPLETED or FAILED (FUNCTION, LIMIT, NO_FUNCTION) */
+        FA_SLOT_RETURNED, /* answers fa_slots_recall(): all tasks after seq were not and will not be started */
+        FA_SLOT_DOWN,     /* the slot is dead; its tasks without a RESULT are gone. .started says whether task
+                             .seq had been claimed and had no result: that one's end is .outcome (FAILED:
+                             CRASHED with the signal, EXITED with the status, TIMEOUT; with .log) */
+};
+
+struct fa_slot_event {
+        enum fa_slot_event_kind kind;
+        unsigned slot;
+        uint32_t seq;
+        bool started;              /* FA_SLOT_DOWN */
+        struct fa_outcome outcome; /* the reader owns it */
+};
+
+/*
+ * Starts the zygote and asks for all slots; waits until the zygote has answered that every module
+ * is loaded (at most a few seconds; a module's constructor may run here).  FA_SLOT_UP events follow.
+ *
+ * Return: 0; FAAS_E_NOENT a module cannot be read or has no faas_module; FAAS_E_VERSION another
+ * FAAS_MODULE_ABI; FAAS_E_EXISTS a name twice; -EINVAL a bad name; -EMFILE, -EAGAIN (fork refused),
+ * -ENOMEM.  fa_error() has the text.  On failure nothing is left behind.
+ */
+int fa_slots_open(struct fa_slots **ret, const struct fa_slots_cfg *cfg);
+
+/* Kills all slots and the zygote and waits for their end.  NULL is fine; returns NULL. */
+struct fa_slots *fa_slots_close(struct fa_slots *s);
+
+/* The names of all functions, host's, modules' and built-in; *ret_n of them, valid until close. */
+const char *const *fa_slots_functions(const struct fa_slots *s, size_t *ret_n);
+
+/*
+ * Queues a task for the slot and numbers it: *ret_seq, growing by one per slot, from 1 after each
+ * FA_SLOT_UP.  Nothing is written before fa_slots_flush().  0; FAAS_E_GONE the slot is down (its
+ * event comes or came); -ENOMEM.
+ */
+int fa_slots_run(struct fa_slots *s, unsigned slot, const struct fa_slot_task *t, uint32_t *ret_seq);
+
+/* Writes what is queued, one system call per slot as far as its socket takes it; the rest follows by itself. */
+void fa_slots_flush(struct fa_slots *s);
+
+/* Takes back all tasks of the slot that it has not claimed; answered at once by FA_SLOT_RETURNED. */
+int fa_slots_recall(struct fa_slots *s, unsigned slot);
+
+/* Kills the slot (cancel of a running task); FA_SLOT_DOWN follows, with signal 9. */
+void fa_slots_kill(struct fa_slots *s, unsigned slot);
+
+/*
+ * The next event; never blocks.  0: *ret is filled and owned by the caller; FAAS_E_AGAIN: nothing
+ * now; < 0: the pool is broken (cannot start a zygote again).
+ */
+int fa_slots_next(struct fa_slots *s, struct fa_slot_event *ret);
+
+/* Level-triggered: readable when fa_slots_next() has something or queued bytes can go on. */
+int fa_slots_fd(const struct fa_slots *s);
+
+/* When fa_slots_next() must be called although the fd is silent (a slot could not be forked and is
+ * tried again with growing pauses); FA_NEVER: not at all. */
+uint64_t fa_slots_deadline(const struct fa_slots *s);
+
+/* For tests: the pid of a slot (0: down) and of the zygote. */
+int fa_slots_pid(const struct fa_slots *s, unsigned slot);
+int fa_slots_zygote_pid(const struct fa_slots *s);

@@ -1,0 +1,177 @@
+/*
+ * msg.h - the messages between clients, dispatchers and workers, and their bytes
+ *
+ * A message is an envelope (msgpack, headers of 0..FA_BATCH_MAX items) and payload frames.  The
+ * machines of core/ produce and consume struct fa_msg; in one process it is passed as it is, over a
+ * socket it is encoded.  One descriptor table in msg.c says for each type who may send it and
+ * which fields it has, with kind and bound; it drives encoding, decoding, validation, and
+ * docs/PROTOCOL.md has the same table.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <faas/task.h>
+
+#include "base/blob.h"
+#include "base/buf.h"
+#include "base/limits.h"
+
+#define FA_PROTOCOL_VERSION 1
+
+enum fa_role { FA_ROLE_CLIENT, FA_ROLE_WORKER, FA_ROLE_DISPATCHER, _FA_ROLE_N };
+
+/* Numbers on the wire: never re-used, new ones at the end. */
+enum fa_msg_type {
+        FA_MSG_HELLO = 1,      /* peer: who I am; the first message of a connection */
+        FA_MSG_WELCOME = 2,    /* dispatcher: who I am, how to beat; also: register again */
+        FA_MSG_REGISTER = 3,   /* worker: opens a session; lists all hand-outs it holds */
+        FA_MSG_REQUEST = 4,    /* worker, pull: asks for work */
+        FA_MSG_TASK = 5,       /* dispatcher: hand-outs */
+        FA_MSG_STARTED = 6,    /* worker: these hand-outs have started */
+        FA_MSG_RESULT = 7,     /* worker: these hand-outs ended */
+        FA_MSG_ACK = 8,        /* dispatcher: result committed, drop it */
+        FA_MSG_STALE = 9,      /* dispatcher: result or hand-out is void, drop it */
+        FA_MSG_NOT_MINE = 10,  /* dispatcher: keep it, offer it to the other dispatchers */
+        FA_MSG_RETURN = 11,    /* worker: these hand-outs were not started, take them back */
+        FA_MSG_BEAT = 12,      /* both: I live; and how many hand-outs or tasks I think are open */
+        FA_MSG_DISCONNECT = 13, /* both: I go, or go away, with the reason */
+        FA_MSG_SUBMIT = 14,    /* client: new tasks */
+        FA_MSG_ACCEPTED = 15,  /* dispatcher: accepted, or why not */
+        FA_MSG_WAIT = 16,      /* client: tell me when these are done */
+        FA_MSG_DONE = 17,      /* dispatcher: the state of tasks, with the result if final */
+        FA_MSG_STATUS = 18,    /* client: the state of these now */
+        FA_MSG_CANCEL = 19,    /* client: cancel tasks; dispatcher: stop these hand-outs */
+        FA_MSG_COLLECTED = 20, /* client: I have these results */
+        FA_MSG_PROGRESS = 21,  /* reserved */
+        _FA_MSG_N
+};
+
+/* Names one hand-out of one task; ordered by (gen, n) within a partition. */
+struct fa_fence {
+        uint64_t partition; /* epoch of the dispatcher that accepted the task */
+        uint32_t gen;       /* how often the partition changed its owner */
+        uint64_t n;         /* running number of hand-outs in this generation; 0: no fence */
+};
+
+/* States that DONE can tell beside enum faas_status. */
+enum { FA_STATE_NOT_FOUND = 16, FA_STATE_GONE = 17, FA_STATE_LOST = 18 };
+
+/* What a worker says of a hand-out that it lists in REGISTER. */
+enum fa_held { FA_HELD_WAITING, FA_HELD_STARTED, FA_HELD_RESULT, _FA_HELD_N };
+
+/* Where a payload is. */
+enum fa_payload_kind {
+        FA_PAYLOAD_INLINE,   /* in the frame that all small payloads of the message share */
+        FA_PAYLOAD_FRAME,    /* in a frame of its own */
+        FA_PAYLOAD_EXTERNAL, /* reserved: a reference to another place; refused today */
+        _FA_PAYLOAD_N
+};
+
+/*
+ * One item of a message; a type uses those fields that its row in the table names.  Slices are
+ * borrowed: from the message's envelope after decoding, from the sender's machine otherwise.  Blobs
+ * carry one reference each, which belongs to the message.
+ */
+struct fa_item {
+        struct faas_id id;
+        struct fa_fence fence;
+        struct fa_slice function; /* name */
+        struct fa_slice queue;    /* reserved: "" */
+        struct fa_slice digest;   /* reserved: empty, or FA_DIGEST_LEN bytes */
+        uint32_t timeout_ms;
+        uint32_t max_strikes;
+        uint32_t max_retries;
+        uint32_t strikes;
+        int32_t code;
+        uint8_t priority; /* reserved: 0 */
+        uint8_t state;    /* DONE: enum faas_status or FA_STATE_*; REGISTER: enum fa_held; ACCEPTED: 0 or FAAS_E_ */
+        uint8_t failure;  /* enum faas_failure */
+        uint8_t final;    /* RESULT: 1; reserved: 0 for a partial result */
+        struct fa_blob *payload;
+        struct fa_blob *text;
+        struct fa_blob *log;
+};
+
+/* A message.  Header fields are used as the table says. */
+struct fa_msg {
+        uint8_t type;
+        uint8_t role;        /* HELLO: enum fa_role */
+        uint8_t mode;        /* WELCOME: 0 local, 1 push, 2 pull */
+        uint8_t more;        /* REGISTER: 1 if another part of the list follows; STATUS: 1 to get results too */
+        uint8_t reason;      /* DISCONNECT: FAAS_E_ value, 0 for an ordinary goodbye */
+        uint64_t epoch;      /* whom this is for: the receiver's epoch or incarnation; HELLO: 0 */
+        uint64_t from;       /* HELLO, REGISTER: the sender's incarnation; WELCOME: the sender's epoch */
+        uint64_t session;    /* worker's messages and those to it */
+        uint64_t seq;        /* TASK: number of hand-outs sent in this session, this one included; BEAT: the last
+                                TASK.seq seen */
+        uint32_t grant;      /* how many hand-outs the worker wants to hold in all */
+        uint32_t held;       /* BEAT: hand-outs held without a result; for clients: tasks open */
+        uint32_t n_slots;    /* REGISTER */
+        uint32_t interval_ms; /* WELCOME: beat when silent for so long */
+        uint32_t liveness;   /* WELCOME: dead after so many intervals */
+        uint32_t phase_ms;   /* WELCOME: delay of this peer's first beat */
+        uint32_t window_tasks; /* WELCOME, ACCEPTED: tasks that the client may have open */
+        uint64_t window_bytes; /* WELCOME, ACCEPTED: payload bytes of these */
+        struct fa_slice principal;  /* HELLO: reserved, "" */
+        struct fa_slice text;       /* HELLO: program and version; DISCONNECT: reason in words */
+        const struct fa_slice *names; /* REGISTER: function names; WELCOME: endpoints of all dispatchers */
+        uint32_t n_names;
+        uint32_t n_items, cap_items;
+        struct fa_item *items;
+        /* owned by the message: */
+        struct fa_blob *envelope;    /* decoded from; the slices point into it */
+        struct fa_slice *names_own;  /* NULL, or where names points */
+        struct fa_msg *next;         /* for whoever keeps messages in a queue */
+};
+
+/* Empty message of a type; 0 items. 0 or -ENOMEM. */
+int fa_msg_new(struct fa_msg **ret, enum fa_msg_type type);
+
+/* Frees the message, its items' blobs, its envelope; NULL is fine; returns NULL. */
+struct fa_msg *fa_msg_free(struct fa_msg *m);
+void fa_msg_freep(struct fa_msg **m);
+
+/* A new zeroed item at the end; NULL when there is no memory.  The caller keeps to FA_BATCH_MAX. */
+struct fa_item *fa_msg_add(struct fa_msg *m);
+
+/* Bytes that an item takes in envelope and payload: at most; for whoever builds batches. */
+size_t fa_item_size(const struct fa_item *it);
+
+/* May this role send this type?  The one place where rights are decided. */
+bool fa_msg_authorise(enum fa_role role, enum fa_msg_type type);
+
+/* "TASK", or "?" for an unknown type. */
+const char *fa_msg_name(unsigned type);
+
+/* The frames of a message: frame[0] is the envelope. */
+struct fa_frames {
+        struct fa_blob **v;
+        size_t n, cap;
+};
+#define FA_FRAMES_NULL { NULL, 0, 0 }
+void fa_frames_deinit(struct fa_frames *f); /* drops the references; legal on FA_FRAMES_NULL */
+
+/*
+ * Payloads up to FA_INLINE_MAX share the frame after the envelope; larger ones follow, each in a
+ * frame of its own, not copied.  0; FAAS_E_LIMIT if the envelope would pass FA_ENVELOPE_MAX or the
+ * items FA_BATCH_MAX; -ENOMEM.
+ */
+int fa_msg_encode(const struct fa_msg *m, struct fa_frames *ret);
+
+/*
+ * Checks everything that can be checked without state: version, type, every bound, every name, the
+ * frames' number and lengths.  No memory in proportion to a number in the bytes.
+ * role: who sent it.  0: *ret owned by the caller, holds references to the frames it needs;
+ * FAAS_E_VERSION: another version or unknown type (*ret_version, if not NULL, tells which version);
+ * FAAS_E_PROTO: damaged, or not allowed from this role; -ENOMEM.  fa_error() names what was wrong.
+ */
+int fa_msg_decode(struct fa_msg **ret,
+                  const struct fa_frames *frames,
+                  enum fa_role role,
+                  unsigned *ret_version);
+
+/* [a-z0-9._-]{1,FA_NAME_MAX} */
+bool fa_name_valid(struct fa_slice name);
