@@ -1,0 +1,484 @@
+/*
+ * cli.c - the client machine
+ *
+ * A task of mine is SENT until its ACCEPTED comes, OPEN until its DONE comes, DONE until it is
+ * taken.  After every WELCOME all that is SENT is sent again and all that is OPEN is asked for; the
+ * dispatcher's beats carry how many it thinks I wait for, so a lost message is found out.
+ */
+#include "core/cli.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/list.h"
+#include "base/map.h"
+#include "base/rule.h"
+
+enum { CT_SENT, CT_OPEN, CT_DONE, CT_REFUSED };
+
+struct ctask {
+        struct fa_map_node node;
+        struct fa_list link; /* c->sent, ->open, ->done, or ->refused */
+        struct fa_spec *spec; /* until it is accepted */
+        struct fa_outcome outcome;
+        uint64_t missing_ns; /* OPEN: since when the dispatcher does not know it; 0: it does */
+        uint32_t size;       /* counted against the window */
+        uint32_t strikes;
+        uint8_t state;
+        uint8_t refused; /* FAAS_E_ */
+};
+
+struct fa_cli {
+        struct fa_cli_cfg cfg;
+        struct fa_map tasks;
+        struct fa_list sent, open, done, refused;
+        size_t n_sent, n_open, n_refused;
+        uint64_t bytes;
+        struct fa_lane lanes[FA_ENDPOINTS_MAX];
+        unsigned n_lanes, at;
+        bool welcome; /* the dispatcher knows me */
+        uint64_t epoch, interval_ns, heard_ns, sent_ns;
+        uint32_t liveness;
+        uint64_t n_submits, submits_at_beat;
+        uint64_t ask_missing_ns; /* when to ask again for tasks that are missing; FA_NEVER */
+        struct fa_outbox outbox;
+        struct {
+                bool active, answered, with_result;
+                uint8_t state;
+                struct fa_cli_done done;
+        } ask;
+};
+
+int fa_cli_new(struct fa_cli **ret, const struct fa_cli_cfg *cfg) {
+        struct fa_cli *c = calloc(1, sizeof(*c));
+
+        if (!c)
+                return -ENOMEM;
+        c->cfg = *cfg;
+        if (!c->cfg.lost_ns)
+                c->cfg.lost_ns = FA_NS_PER_S;
+        fa_map_init(&c->tasks, cfg->seed);
+        fa_list_init(&c->sent);
+        fa_list_init(&c->open);
+        fa_list_init(&c->done);
+        fa_list_init(&c->refused);
+        fa_outbox_init(&c->outbox);
+        c->ask_missing_ns = FA_NEVER;
+        *ret = c;
+        return 0;
+}
+
+static void ctask_deinit(struct ctask *t) {
+        fa_spec_unref(t->spec);
+        fa_outcome_deinit(&t->outcome);
+        free(t);
+}
+
+struct fa_cli *fa_cli_free(struct fa_cli *c) {
+        struct fa_map_node *n;
+        size_t it = 0;
+
+        if (!c)
+                return NULL;
+        while ((n = fa_map_next(&c->tasks, &it)))
+                ctask_deinit(fa_container_of(n, struct ctask, node));
+        fa_map_deinit(&c->tasks);
+        fa_outcome_deinit(&c->ask.done.outcome);
+        fa_outbox_deinit(&c->outbox);
+        free(c);
+        return NULL;
+}
+
+static struct ctask *find(const struct fa_cli *c, const struct faas_id *id) {
+        struct fa_map_node *n = fa_map_find(&c->tasks, id);
+
+        return n ? fa_container_of(n, struct ctask, node) : NULL;
+}
+
+static struct fa_lane *lane(struct fa_cli *c) {
+        return &c->lanes[c->at];
+}
+
+static void say_hello(struct fa_cli *c, uint64_t now_ns) {
+        struct fa_msg *m = fa_outbox_msg(&c->outbox, lane(c), FA_MSG_HELLO);
+
+        c->sent_ns = now_ns;
+        c->welcome = false;
+        if (!m)
+                return;
+        m->role = FA_ROLE_CLIENT;
+        m->from = c->cfg.incarnation;
+}
+
+int fa_cli_connect(struct fa_cli *c, uint64_t key, uint64_t now_ns) {
+        if (c->n_lanes == FA_ENDPOINTS_MAX)
+                return FAAS_E_LIMIT;
+        c->lanes[c->n_lanes++] = (struct fa_lane){.to = key};
+        if (c->n_lanes == 1) {
+                c->interval_ns = FA_NS_PER_S;
+                c->liveness = 3;
+                c->heard_ns = now_ns;
+                say_hello(c, now_ns);
+        }
+        return 0;
+}
+
+static struct fa_item *item(struct fa_cli *c, enum fa_msg_type type, size_t payload, uint64_t now_ns) {
+        c->sent_ns = now_ns;
+        return fa_outbox_item(&c->outbox, lane(c), type, c->epoch, 0, payload, 0, NULL);
+}
+
+/* Without memory it is lost on the way, and the beats tell. */
+static void send_submit(struct fa_cli *c, const struct ctask *t, uint64_t now_ns) {
+        struct fa_item *it = item(c, FA_MSG_SUBMIT, fa_blob_len(t->spec->payload), now_ns);
+
+        c->n_submits++;
+        if (!it)
+                return;
+        it->id = t->node.key;
+        fa_spec_fill(t->spec, it);
+}
+
+static void send_id(struct fa_cli *c, enum fa_msg_type type, const struct faas_id *id, uint64_t now_ns) {
+        struct fa_item *it = item(c, type, 0, now_ns);
+
+        if (it)
+                it->id = *id;
+}
+
+int fa_cli_submit(struct fa_cli *c, const struct fa_item *it, uint64_t now_ns) {
+        struct ctask *t = find(c, &it->id);
+
+        if (t)
+                return FAAS_E_EXISTS;
+        if (c->tasks.n >= c->cfg.window_tasks ||
+            (c->tasks.n && c->bytes + fa_blob_len(it->payload) > c->cfg.window_bytes))
+                return FAAS_E_AGAIN;
+        t = calloc(1, sizeof(*t));
+        if (!t)
+                return -ENOMEM;
+        t->node.key = it->id;
+        if (fa_spec_new(&t->spec, it) || fa_map_insert(&c->tasks, &t->node)) {
+                ctask_deinit(t);
+                return -ENOMEM;
+        }
+        t->size = (uint32_t)fa_blob_len(it->payload);
+        c->bytes += t->size;
+        c->n_sent++;
+        fa_list_push_back(&c->sent, &t->link);
+        if (c->welcome)
+                send_submit(c, t, now_ns);
+        return 0;
+}
+
+static void leave(struct fa_cli *c, struct ctask *t) {
+        fa_list_remove(&t->link);
+        c->n_sent -= t->state == CT_SENT;
+        c->n_open -= t->state == CT_OPEN;
+        c->n_refused -= t->state == CT_REFUSED;
+}
+
+static void drop(struct fa_cli *c, struct ctask *t) {
+        leave(c, t);
+        c->bytes -= t->size;
+        fa_map_remove(&c->tasks, &t->node);
+        ctask_deinit(t);
+}
+
+static void end(struct fa_cli *c, struct ctask *t, const struct fa_outcome *o, uint32_t strikes) {
+        leave(c, t);
+        t->state = CT_DONE;
+        t->spec = fa_spec_unref(t->spec);
+        fa_outcome_ref(&t->outcome, o);
+        t->strikes = strikes;
+        c->bytes -= t->size;
+        t->size = (uint32_t)(fa_blob_len(o->payload) + fa_blob_len(o->text) + fa_blob_len(o->log));
+        c->bytes += t->size;
+        fa_list_push_back(&c->done, &t->link);
+}
+
+static void on_accepted(struct fa_cli *c, const struct fa_item *it) {
+        struct ctask *t = find(c, &it->id);
+
+        if (!t || t->state != CT_SENT)
+                return;
+        leave(c, t);
+        if (it->state) {
+                t->state = CT_REFUSED;
+                t->refused = it->state;
+                c->n_refused++;
+                fa_list_push_back(&c->refused, &t->link);
+                return;
+        }
+        /* Acknowledged: it is never submitted again, only asked for. */
+        t->state = CT_OPEN;
+        t->spec = fa_spec_unref(t->spec);
+        c->n_open++;
+        fa_list_push_back(&c->open, &t->link);
+}
+
+/* Nobody knows a task that was acknowledged: after a restart of the store it may come back. */
+static void on_missing(struct fa_cli *c, struct ctask *t, uint8_t state, uint64_t now_ns) {
+        struct fa_outcome o;
+
+        if (t->state != CT_OPEN)
+                return;
+        if (!t->missing_ns)
+                t->missing_ns = now_ns;
+        if (state == FA_STATE_NOT_FOUND && now_ns - t->missing_ns < c->cfg.lost_ns &&
+            fa_rule(LOST_LATER)) {
+                c->ask_missing_ns = FA_MIN(c->ask_missing_ns, now_ns + c->cfg.lost_ns);
+                return;
+        }
+        fa_outcome_fail(&o, FAAS_FAILURE_LOST, 0,
+                        state == FA_STATE_GONE ? "its result expired, or was collected by another"
+                                               : "the dispatcher does not know this task any more");
+        end(c, t, &o, 0);
+        fa_outcome_deinit(&o);
+}
+
+static void answer(struct fa_cli *c, const struct fa_item *it, const struct fa_outcome *o) {
+        c->ask.answered = true;
+        c->ask.state = it->state;
+        c->ask.done.strikes = it->strikes;
+        fa_outcome_deinit(&c->ask.done.outcome);
+        fa_outcome_ref(&c->ask.done.outcome, o);
+}
+
+static void on_done(struct fa_cli *c, const struct fa_item *it, uint64_t now_ns) {
+        struct ctask *t = find(c, &it->id);
+        const struct fa_outcome o = {
+                .status = it->state,
+                .failure = it->failure,
+                .code = it->code,
+                .payload = it->payload,
+                .text = it->text,
+                .log = it->log,
+        };
+
+        if (c->ask.active && !c->ask.answered &&
+            memcmp(&c->ask.done.id, &it->id, sizeof(it->id)) == 0 && (!t || t->state == CT_DONE)) {
+                answer(c, it, &o);
+                return;
+        }
+        if (!t || t->state == CT_DONE || t->state == CT_REFUSED)
+                return;
+        if (fa_state_final(it->state)) {
+                end(c, t, &o, it->strikes);
+                send_id(c, FA_MSG_COLLECTED, &it->id, now_ns);
+        } else if (it->state == FA_STATE_NOT_FOUND || it->state == FA_STATE_GONE) {
+                on_missing(c, t, it->state, now_ns);
+        } else {
+                t->missing_ns = 0;
+        }
+}
+
+/* Says everything anew: to a dispatcher that may know nothing of it. */
+static void resync(struct fa_cli *c, uint64_t now_ns) {
+        struct fa_list *it;
+
+        fa_list_for_each(it, &c->sent)
+                send_submit(c, fa_list_entry(it, struct ctask, link), now_ns);
+        if (fa_rule(WAIT_ALL))
+                fa_list_for_each(it, &c->open)
+                        send_id(c, FA_MSG_WAIT, &fa_list_entry(it, struct ctask, link)->node.key,
+                                now_ns);
+}
+
+static void send_ask(struct fa_cli *c, uint64_t now_ns) {
+        struct fa_msg *m;
+        struct fa_item *it;
+
+        it = fa_outbox_item(&c->outbox, lane(c), FA_MSG_STATUS, c->epoch, 0, 0, 0, &m);
+        c->sent_ns = now_ns;
+        if (!it)
+                return;
+        it->id = c->ask.done.id;
+        m->more |= c->ask.with_result;
+}
+
+static void on_welcome(struct fa_cli *c, const struct fa_msg *m, uint64_t now_ns) {
+        c->welcome = true;
+        c->epoch = m->from;
+        c->interval_ns = m->interval_ms * FA_NS_PER_MS;
+        c->liveness = m->liveness;
+        resync(c, now_ns);
+        if (c->ask.active && !c->ask.answered)
+                send_ask(c, now_ns);
+}
+
+static void on_msg(struct fa_cli *c, const struct fa_msg *m, uint64_t now_ns) {
+        if (m->type == FA_MSG_WELCOME && m->epoch == 0) {
+                say_hello(c, now_ns); /* it does not know me */
+                return;
+        }
+        if (m->epoch != c->cfg.incarnation && fa_rule(EPOCH))
+                return;
+        c->heard_ns = now_ns;
+        if (m->type == FA_MSG_WELCOME)
+                on_welcome(c, m, now_ns);
+        else if (m->type == FA_MSG_DISCONNECT)
+                say_hello(c, now_ns);
+        else if (m->type == FA_MSG_BEAT && c->submits_at_beat == c->n_submits &&
+                 m->held != c->n_sent + c->n_open && fa_rule(BEAT_COUNT))
+                resync(c, now_ns); /* something was lost on the way */
+        for (uint32_t i = 0; i < m->n_items; i++) {
+                if (m->type == FA_MSG_ACCEPTED)
+                        on_accepted(c, &m->items[i]);
+                else if (m->type == FA_MSG_DONE)
+                        on_done(c, &m->items[i], now_ns);
+        }
+}
+
+int fa_cli_input(struct fa_cli *c, const struct fa_event *ev, uint64_t now_ns) {
+        if (ev->kind == FA_EV_MSG && ev->peer == lane(c)->to)
+                on_msg(c, ev->msg, now_ns);
+        else if (ev->kind == FA_EV_PEER_DOWN && ev->peer == lane(c)->to)
+                c->heard_ns = 0; /* the next tick goes on with another */
+        return 0;
+}
+
+static bool expects(const struct fa_cli *c) {
+        return c->n_sent || c->n_open || (c->ask.active && !c->ask.answered);
+}
+
+void fa_cli_tick(struct fa_cli *c, uint64_t now_ns) {
+        struct fa_list *it;
+
+        if (now_ns >= c->ask_missing_ns) {
+                c->ask_missing_ns = FA_NEVER;
+                fa_list_for_each(it, &c->open) {
+                        const struct ctask *t = fa_list_entry(it, struct ctask, link);
+                        if (t->missing_ns)
+                                send_id(c, FA_MSG_WAIT, &t->node.key, now_ns);
+                }
+        }
+        if (!c->interval_ns || !expects(c) || !c->n_lanes)
+                return;
+        if (now_ns >= c->heard_ns + c->interval_ns * c->liveness) {
+                c->at = (c->at + 1) % c->n_lanes; /* silent: another one may have taken over */
+                c->heard_ns = now_ns;
+                say_hello(c, now_ns);
+        } else if (now_ns >= c->sent_ns + c->interval_ns) {
+                if (!c->welcome) {
+                        say_hello(c, now_ns);
+                        return;
+                }
+                struct fa_msg *m = fa_outbox_msg(&c->outbox, lane(c), FA_MSG_BEAT);
+                c->sent_ns = now_ns;
+                c->submits_at_beat = c->n_submits;
+                if (m) {
+                        m->epoch = c->epoch;
+                        m->held = (uint32_t)(c->n_sent + c->n_open);
+                }
+        }
+}
+
+uint64_t fa_cli_deadline(const struct fa_cli *c) {
+        if (!c->interval_ns || !expects(c))
+                return c->ask_missing_ns;
+        return FA_MIN(c->ask_missing_ns, FA_MIN(c->sent_ns + c->interval_ns,
+                                                c->heard_ns + c->interval_ns * c->liveness));
+}
+
+struct fa_outbox *fa_cli_outbox(struct fa_cli *c) {
+        return &c->outbox;
+}
+
+int fa_cli_accepted(struct fa_cli *c, const struct faas_id *id) {
+        struct ctask *t = find(c, id);
+        int r;
+
+        if (!t)
+                return FAAS_E_NOENT;
+        if (t->state == CT_SENT)
+                return FAAS_E_AGAIN;
+        if (t->state != CT_REFUSED)
+                return 0;
+        r = t->refused;
+        drop(c, t);
+        return r;
+}
+
+size_t fa_cli_unanswered(const struct fa_cli *c) {
+        return c->n_sent + c->n_refused;
+}
+
+static void take(struct fa_cli *c, struct ctask *t, struct fa_cli_done *ret) {
+        ret->id = t->node.key;
+        ret->strikes = t->strikes;
+        ret->outcome = t->outcome;
+        t->outcome = (struct fa_outcome)FA_OUTCOME_NULL;
+        drop(c, t);
+}
+
+int fa_cli_take(struct fa_cli *c, const struct faas_id *id, struct fa_cli_done *ret) {
+        struct fa_list *first = fa_list_first(&c->done);
+        struct ctask *t;
+
+        if (!id) {
+                if (first)
+                        take(c, fa_list_entry(first, struct ctask, link), ret);
+                else
+                        return c->n_sent + c->n_open ? FAAS_E_AGAIN : FAAS_E_NOENT;
+                return 0;
+        }
+        t = find(c, id);
+        if (!t)
+                return FAAS_E_NOENT;
+        if (t->state != CT_DONE)
+                return FAAS_E_AGAIN;
+        take(c, t, ret);
+        return 0;
+}
+
+bool fa_cli_has_done(const struct fa_cli *c) {
+        return !fa_list_empty(&c->done);
+}
+
+uint8_t fa_cli_peek(const struct fa_cli *c, const struct faas_id *id, struct fa_cli_done *ret_ref) {
+        const struct ctask *t = find(c, id);
+
+        if (!t || t->state == CT_REFUSED)
+                return FA_STATE_NOT_FOUND;
+        if (t->state != CT_DONE)
+                return FAAS_QUEUED;
+        if (ret_ref) {
+                ret_ref->id = *id;
+                ret_ref->strikes = t->strikes;
+                fa_outcome_ref(&ret_ref->outcome, &t->outcome);
+        }
+        return t->outcome.status;
+}
+
+int fa_cli_ask(struct fa_cli *c, const struct faas_id *id, bool with_result, bool cancel, uint64_t now_ns) {
+        fa_outcome_deinit(&c->ask.done.outcome);
+        c->ask.active = true;
+        c->ask.answered = false;
+        c->ask.with_result = with_result;
+        c->ask.done.id = *id;
+        if (!c->welcome)
+                return cancel ? FAAS_E_UNAVAILABLE : 0; /* it goes out with the next WELCOME */
+        if (cancel)
+                send_id(c, FA_MSG_CANCEL, id, now_ns);
+        send_ask(c, now_ns);
+        return 0;
+}
+
+int fa_cli_answer(struct fa_cli *c, uint8_t *ret_state, struct fa_cli_done *ret) {
+        if (!c->ask.answered)
+                return FAAS_E_AGAIN;
+        *ret_state = c->ask.state;
+        if (ret) {
+                *ret = c->ask.done;
+                c->ask.done.outcome = (struct fa_outcome)FA_OUTCOME_NULL;
+        }
+        c->ask.active = c->ask.answered = false;
+        return 0;
+}
+
+size_t fa_cli_open_count(const struct fa_cli *c) {
+        return c->n_sent + c->n_open;
+}

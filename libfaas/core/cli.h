@@ -1,0 +1,73 @@
+/*
+ * cli.h - the client machine: submits until accepted, waits until told, survives its dispatcher
+ *
+ * Pure, as disp.h.  It knows one dispatcher or several, talks with one at a time, and goes on with
+ * another when that one falls silent: what was not acknowledged is submitted again with the same id
+ * and bytes, what was acknowledged is asked for.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "model/event.h"
+#include "model/outbox.h"
+#include "model/spec.h"
+
+struct fa_cli;
+
+struct fa_cli_cfg {
+        uint64_t incarnation; /* random, never 0 */
+        uint32_t window_tasks; /* open or not taken yet */
+        uint64_t window_bytes; /* of their payloads and results */
+        uint64_t lost_ns; /* an acknowledged task that stays unknown for so long is LOST; 0: 1 s */
+        uint64_t seed;
+};
+
+/* A finished task, taken out of the machine. */
+struct fa_cli_done {
+        struct faas_id id;
+        struct fa_outcome outcome; /* the taker owns it */
+        uint32_t strikes;
+};
+
+int fa_cli_new(struct fa_cli **ret, const struct fa_cli_cfg *cfg);
+struct fa_cli *fa_cli_free(struct fa_cli *c); /* NULL is fine; returns NULL */
+
+/* A way to a dispatcher, which the shell calls key.  The first one is tried first. */
+int fa_cli_connect(struct fa_cli *c, uint64_t key, uint64_t now_ns);
+
+int fa_cli_input(struct fa_cli *c, const struct fa_event *ev, uint64_t now_ns);
+void fa_cli_tick(struct fa_cli *c, uint64_t now_ns);
+uint64_t fa_cli_deadline(const struct fa_cli *c);
+struct fa_outbox *fa_cli_outbox(struct fa_cli *c);
+
+/*
+ * Queues a task; it (a valid SUBMIT item) is copied but for its payload, which is referenced.  0;
+ * FAAS_E_AGAIN the window is full; FAAS_E_EXISTS the id is one of mine already; -ENOMEM.
+ */
+int fa_cli_submit(struct fa_cli *c, const struct fa_item *it, uint64_t now_ns);
+
+/* 0 accepted (or done already); FAAS_E_AGAIN not answered yet; FAAS_E_NOENT not mine; else why it was
+ * refused, and it is forgotten. */
+int fa_cli_accepted(struct fa_cli *c, const struct faas_id *id);
+size_t fa_cli_unanswered(const struct fa_cli *c); /* submits without an answer, and refused ones */
+
+/* Takes a finished task out: the one named, or with NULL the one that ended first. 0; FAAS_E_AGAIN
+ * not done; FAAS_E_NOENT not mine (with NULL: nothing open, nothing done). */
+int fa_cli_take(struct fa_cli *c, const struct faas_id *id, struct fa_cli_done *ret);
+bool fa_cli_has_done(const struct fa_cli *c);
+
+/* What I know of a task without asking: enum faas_status, or FA_STATE_NOT_FOUND: not mine. */
+uint8_t fa_cli_peek(const struct fa_cli *c, const struct faas_id *id, struct fa_cli_done *ret_ref);
+
+/*
+ * Asks the dispatcher: the state of any task, its result too if with_result, after cancelling it if
+ * cancel.  One question at a time.  fa_cli_answer(): FAAS_E_AGAIN not answered yet; 0: *ret_state,
+ * and *ret (may be NULL) owned by the caller.
+ */
+int fa_cli_ask(struct fa_cli *c, const struct faas_id *id, bool with_result, bool cancel, uint64_t now_ns);
+int fa_cli_answer(struct fa_cli *c, uint8_t *ret_state, struct fa_cli_done *ret);
+
+/* Tasks submitted and not done. */
+size_t fa_cli_open_count(const struct fa_cli *c);

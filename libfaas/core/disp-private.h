@@ -1,0 +1,160 @@
+/* disp-private.h - the dispatcher machine's inside, shared by the files disp-*.c */
+#pragma once
+
+#include "base/clock.h"
+#include "base/heap.h"
+#include "base/list.h"
+#include "base/map.h"
+#include "base/rule.h"
+#include "core/disp.h"
+
+enum task_state {
+        TASK_ACCEPTING, /* its ACCEPT is not answered yet */
+        TASK_QUEUED,    /* in its class's queue */
+        TASK_HANDED,    /* at a worker, under .fence */
+        TASK_INHERITED, /* of a partition I took: perhaps at a worker that has not registered yet */
+        TASK_FINISHING, /* its FINISH is not answered yet */
+        TASK_FINAL,     /* kept for a while, because the store may lose its tail */
+        TASK_ELSEWHERE, /* another dispatcher has it, or nobody knows: only waiters are kept here */
+        _TASK_STATE_N
+};
+
+/* Whoever wants to hear of a task; the first one is embedded in the task. */
+struct waiter {
+        struct fa_list in_task;
+        struct fa_list in_peer;
+        struct peer *peer; /* NULL: the embedded one is free */
+        struct task *task;
+        bool submitted; /* waits for ACCEPTED */
+        bool once;      /* STATUS: one answer, no more */
+        bool silent;    /* and without the result's bytes */
+};
+
+/* The tasks of one function: the unit of "may this worker run it?". */
+struct class {
+        struct class *next;
+        struct fa_list queue;
+        uint32_t index;
+        uint8_t name_len;
+        char name[FA_NAME_MAX + 1];
+};
+
+struct part {
+        struct fa_list link;
+        uint64_t partition;
+        uint64_t n; /* fences given in this generation */
+        uint32_t gen;
+        bool loaded;
+};
+
+struct task {
+        struct fa_map_node node; /* the id */
+        struct fa_list link;     /* class queue; worker's held; worker's finishing; d->inherited, ->finals, ->elsewhere */
+        struct fa_list waiters;
+        struct waiter w0;
+        struct fa_spec *spec; /* NULL when ELSEWHERE */
+        struct class *class;
+        struct part *part; /* NULL when ELSEWHERE */
+        struct peer *worker; /* HANDED: who has it; FINISHING: whom to tell, or NULL */
+        struct fa_fence fence, strike_fence;
+        struct fa_outcome outcome; /* FINAL, FINISHING */
+        uint64_t order;   /* QUEUED: by acceptance */
+        uint64_t at_ns;   /* FINAL: since when */
+        uint64_t listed;  /* session in whose REGISTER it stood last */
+        uint32_t strikes, retries, unstarted;
+        uint8_t state;
+        bool started; /* HANDED: it runs */
+        bool mine;    /* handed out by this owner, so older fences are void */
+        bool reading; /* ELSEWHERE: a GET is unanswered */
+};
+
+struct peer {
+        struct fa_map_node node; /* the shell's number */
+        struct fa_list link;     /* d->peers */
+        struct fa_heap_node alive; /* when to judge it next */
+        struct fa_lane lane;
+        uint64_t incarnation;
+        uint64_t seen_ns;
+        uint8_t role; /* _FA_ROLE_N: not known yet */
+        /* a worker */
+        bool registered;
+        uint64_t session;
+        uint64_t sent_seq, beat_seq; /* hand-outs sent in this session; the same at its last BEAT */
+        uint32_t grant, n_held, n_slots;
+        struct fa_list held;  /* tasks HANDED to it */
+        struct fa_list finishing; /* tasks FINISHING with its result */
+        struct fa_list ready; /* d->ready: it can take a task; else in no list */
+        uint64_t *functions;  /* bit set of class indices */
+        uint32_t n_words;
+        /* a client */
+        struct fa_list waiters;
+        uint32_t n_waiters;
+};
+
+struct fa_disp {
+        struct fa_disp_cfg cfg;
+        uint64_t epoch;
+        bool starting, rebinding, ticking, fenced;
+        uint64_t order;
+        struct fa_map tasks, peers_by_key;
+        struct fa_list peers, ready, parts, inherited, finals, elsewhere;
+        struct part *home;
+        struct class *classes;
+        uint32_t n_classes;
+        uint64_t n_queued;
+        struct fa_heap alive;
+        struct fa_outbox outbox;
+        struct fa_group *open;                  /* ops of this turn */
+        struct fa_group *control, **control_last; /* groups out of sequence: START, REBIND, RESTORE */
+        uint32_t unanswered;
+        uint64_t seq, answered_seq;
+        uint64_t tick_at_ns, sweep_at_ns, inherited_until_ns;
+        uint64_t due_ns;         /* when the last tick wanted the next one */
+        uint64_t grace_until_ns; /* own pauses are not held against peers */
+        uint64_t phase;
+        struct fa_disp_stats stats;
+};
+
+/* disp-task.c: the life of a task */
+struct task *fa_disp_task_find(const struct fa_disp *d, const struct faas_id *id);
+struct task *fa_disp_task_new(struct fa_disp *d, const struct faas_id *id, enum task_state state);
+void fa_disp_task_free(struct fa_disp *d, struct task *t);
+void fa_disp_task_move(struct fa_disp *d, struct task *t, enum task_state to);
+int fa_disp_task_spec(struct fa_disp *d, struct task *t, struct fa_spec *spec, struct part *part);
+void fa_disp_queue(struct fa_disp *d, struct task *t, bool front);
+void fa_disp_hand_out(struct fa_disp *d);
+void fa_disp_lost(struct fa_disp *d, struct task *t, enum faas_failure failure, const char *text);
+void fa_disp_strike(struct fa_disp *d, struct task *t, const struct fa_fence *fence, const struct fa_outcome *o);
+void fa_disp_finish(struct fa_disp *d, struct task *t, const struct fa_fence *fence, const struct fa_outcome *o, struct peer *tell);
+void fa_disp_final(struct fa_disp *d, struct task *t, const struct fa_outcome *o, const struct fa_fence *fence, uint64_t now_ns);
+void fa_disp_unhold(struct fa_disp *d, struct task *t);
+struct class *fa_disp_class(struct fa_disp *d, struct fa_slice name);
+
+/* disp-worker.c */
+void fa_disp_worker_msg(struct fa_disp *d, struct peer *p, const struct fa_msg *m, uint64_t now_ns);
+void fa_disp_worker_close(struct fa_disp *d, struct peer *p);
+void fa_disp_answer(struct fa_disp *d, struct peer *p, enum fa_msg_type type, const struct faas_id *id, const struct fa_fence *f);
+void fa_disp_ready(struct fa_disp *d, struct peer *p);
+
+/* disp-client.c */
+void fa_disp_client_msg(struct fa_disp *d, struct peer *p, const struct fa_msg *m, uint64_t now_ns);
+void fa_disp_client_close(struct fa_disp *d, struct peer *p);
+void fa_disp_tell_accepted(struct fa_disp *d, struct task *t, uint8_t state);
+void fa_disp_tell_done(struct fa_disp *d, struct task *t, uint8_t state, const struct fa_outcome *o);
+void fa_disp_sweep(struct fa_disp *d, uint64_t now_ns);
+void fa_disp_waiters_drop(struct fa_disp *d, struct task *t);
+
+/* disp-store.c */
+struct fa_op *fa_disp_op(struct fa_disp *d, enum fa_op_kind kind);
+void fa_disp_op_drop(struct fa_disp *d);
+int fa_disp_store_start(struct fa_disp *d);
+int fa_disp_store_answer(struct fa_disp *d, struct fa_group *g, uint64_t now_ns);
+void fa_disp_store_lost(struct fa_disp *d);
+void fa_disp_store_tick(struct fa_disp *d, uint64_t now_ns);
+struct part *fa_disp_part(const struct fa_disp *d, uint64_t partition);
+void fa_disp_adopt_record(struct fa_disp *d, struct task *t, const struct fa_record *rec, uint64_t now_ns);
+
+/* disp.c */
+struct peer *fa_disp_peer(struct fa_disp *d, uint64_t key, bool create, uint64_t now_ns);
+void fa_disp_welcome(struct fa_disp *d, struct peer *p);
+uint64_t fa_disp_patience(const struct fa_disp *d);

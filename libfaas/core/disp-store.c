@@ -1,0 +1,448 @@
+/*
+ * disp-store.c - the dispatcher and its store: groups out, answers in, partitions taken over
+ *
+ * Answers come in the order of the groups, so "committed" needs no bookkeeping: what may be told
+ * after a commit is told when its answer is read.  Whether a group was lost and handed in again is
+ * the store adapter's business; a definite answer is all that arrives here.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/disp-private.h"
+
+#define GROUP_BYTES (8u << 20) /* DESIGN section 7: at most 4 groups or 8 MiB uncommitted */
+
+struct fa_op *fa_disp_op(struct fa_disp *d, enum fa_op_kind kind) {
+        if (!d->open && fa_group_new(&d->open))
+                return NULL;
+        return fa_group_add(d->open, kind);
+}
+
+void fa_disp_op_drop(struct fa_disp *d) {
+        fa_group_drop_last(d->open);
+}
+
+/* A group of one op that goes out at once, out of the sequence. */
+static struct fa_op *control_op(struct fa_disp *d, enum fa_op_kind kind) {
+        struct fa_group *g;
+        struct fa_op *op;
+
+        if (fa_group_new(&g))
+                return NULL;
+        op = fa_group_add(g, kind);
+        if (!op) {
+                fa_group_free(g);
+                return NULL;
+        }
+        g->epoch = d->epoch;
+        *d->control_last = g;
+        d->control_last = &g->next;
+        return op;
+}
+
+struct fa_group *fa_disp_group(struct fa_disp *d) {
+        struct fa_group *g = d->control;
+
+        if (d->fenced)
+                return NULL;
+        if (g) {
+                d->control = g->next;
+                if (!d->control)
+                        d->control_last = &d->control;
+                g->next = NULL;
+                return g;
+        }
+        if (!d->epoch || d->rebinding || !d->open || !d->open->n ||
+            d->unanswered >= d->cfg.max_groups)
+                return NULL;
+        g = d->open;
+        d->open = NULL;
+        g->epoch = d->epoch;
+        g->seq = ++d->seq;
+        d->unanswered++;
+        return g;
+}
+
+int fa_disp_store_start(struct fa_disp *d) {
+        struct fa_op *op = control_op(d, FA_OP_START);
+
+        if (!op)
+                return -ENOMEM;
+        op->more->name = d->cfg.name;
+        op->more->endpoint = d->cfg.endpoint;
+        d->starting = true;
+        return 0;
+}
+
+struct part *fa_disp_part(const struct fa_disp *d, uint64_t partition) {
+        struct fa_list *it;
+
+        if (d->home && d->home->partition == partition)
+                return d->home;
+        fa_list_for_each(it, &d->parts) {
+                struct part *p = fa_list_entry(it, struct part, link);
+                if (p->partition == partition)
+                        return p;
+        }
+        return NULL;
+}
+
+static void load_more(struct fa_disp *d, const struct part *p, uint64_t cursor) {
+        struct fa_op *op = fa_disp_op(d, FA_OP_LOAD);
+
+        if (!op)
+                return; /* the next tick sees that it is not loaded and begins again */
+        op->partition = p->partition;
+        op->cursor = cursor;
+}
+
+static struct part *part_add(struct fa_disp *d, uint64_t partition, uint32_t gen, bool loaded) {
+        struct part *p = fa_disp_part(d, partition);
+
+        if (!p) {
+                p = calloc(1, sizeof(*p));
+                if (!p)
+                        return NULL;
+                p->partition = partition;
+                fa_list_push_back(&d->parts, &p->link);
+        }
+        p->gen = gen;
+        p->loaded = loaded;
+        if (!loaded)
+                load_more(d, p, 0);
+        return p;
+}
+
+static int on_start(struct fa_disp *d, const struct fa_op *op, uint64_t now_ns) {
+        d->epoch = op->owner;
+        d->starting = false;
+        for (size_t i = 0; i < op->more->n_owned; i++) {
+                const struct fa_owned *o = &op->more->owned[i];
+                struct part *p = part_add(d, o->partition, o->gen, o->partition == d->epoch);
+                if (!p)
+                        return -ENOMEM;
+                if (o->partition == d->epoch)
+                        d->home = p;
+                else
+                        d->stats.taken_over++;
+        }
+        d->tick_at_ns = now_ns;
+        return d->home ? 0 : -ENOMEM;
+}
+
+/* A record of a partition of mine, seen in the store: it joins my tasks. */
+void fa_disp_adopt_record(struct fa_disp *d, struct task *t, const struct fa_record *rec, uint64_t now_ns) {
+        struct part *part = fa_disp_part(d, rec->partition);
+
+        if (!part || !rec->spec || fa_disp_task_spec(d, t, rec->spec, part))
+                return;
+        t->strikes = rec->strikes;
+        t->retries = rec->retries;
+        t->strike_fence = rec->strike_fence;
+        fa_disp_task_move(d, t, TASK_INHERITED);
+        fa_disp_tell_accepted(d, t, 0);
+        if (!rec->hinted && fa_rule(HINT))
+                fa_disp_queue(d, t, false); /* never handed out: no worker can have it */
+        else if (d->inherited_until_ns == FA_NEVER)
+                d->inherited_until_ns = now_ns + fa_disp_patience(d);
+}
+
+static void on_load(struct fa_disp *d, const struct fa_op *op, uint64_t now_ns) {
+        struct part *p = fa_disp_part(d, op->partition);
+        struct fa_list *it;
+
+        if (!p || p->loaded || op->r)
+                return;
+        for (size_t i = 0; i < op->more->n_recs; i++) {
+                const struct fa_record *rec = &op->more->recs[i];
+                struct task *t = fa_disp_task_find(d, &rec->id);
+                if (!t)
+                        t = fa_disp_task_new(d, &rec->id, TASK_ELSEWHERE);
+                if (t && (t->state == TASK_ELSEWHERE || t->state == TASK_ACCEPTING))
+                        fa_disp_adopt_record(d, t, rec, now_ns);
+        }
+        if (op->cursor != FA_CURSOR_END) {
+                load_more(d, p, op->cursor);
+                return;
+        }
+        p->loaded = true;
+        /* Its former owner's workers may hold hand-outs: ask mine what they have. */
+        fa_list_for_each(it, &d->peers) {
+                struct peer *w = fa_list_entry(it, struct peer, link);
+                if (w->registered)
+                        fa_disp_welcome(d, w);
+        }
+}
+
+/* The record is somebody else's, or is not readable yet. */
+static void elsewhere(struct fa_disp *d, struct task *t, const struct fa_record *rec, uint64_t now_ns) {
+        const struct part *part = fa_disp_part(d, rec->partition);
+
+        if (t->state != TASK_ELSEWHERE)
+                fa_disp_task_move(d, t, TASK_ELSEWHERE);
+        fa_disp_tell_accepted(d, t, 0);
+        if (part && part->loaded)
+                fa_disp_adopt_record(d, t, rec, now_ns);
+        else
+                fa_disp_tell_done(d, t, FAAS_QUEUED, NULL);
+}
+
+static void on_accept(struct fa_disp *d, const struct fa_op *op, uint64_t now_ns) {
+        struct task *t = fa_disp_task_find(d, &op->id);
+
+        if (!t || t->state != TASK_ACCEPTING)
+                return;
+        if (op->r == 0) {
+                d->stats.accepted++;
+                fa_disp_queue(d, t, false);
+                fa_disp_tell_accepted(d, t, 0);
+                return;
+        }
+        if (op->r == FAAS_E_EXISTS && op->rec && !op->differs) {
+                if (!fa_state_final(op->rec->state)) {
+                        elsewhere(d, t, op->rec, now_ns);
+                        return;
+                }
+                fa_disp_tell_accepted(d, t, 0);
+                fa_disp_tell_done(d, t, op->rec->state, &op->rec->outcome);
+        } else {
+                d->stats.refused++;
+                fa_disp_tell_accepted(d, t, (uint8_t)(op->r > 0 ? op->r : FAAS_E_UNAVAILABLE));
+        }
+        fa_disp_task_free(d, t);
+}
+
+static void on_finish(struct fa_disp *d, const struct fa_op *op, uint64_t now_ns) {
+        struct task *t = fa_disp_task_find(d, &op->id);
+
+        if (!t || t->state != TASK_FINISHING)
+                return;
+        if (op->r == 0) {
+                d->stats.completed += op->outcome.status == FAAS_COMPLETED;
+                d->stats.failed += op->outcome.status == FAAS_FAILED;
+                d->stats.cancelled += op->outcome.status == FAAS_CANCELLED;
+                fa_disp_final(d, t, &op->outcome, &op->fence, now_ns);
+        } else if (op->r == FAAS_E_EXISTS && op->rec) {
+                fa_disp_final(d, t, &op->rec->outcome, &op->rec->fence, now_ns);
+        } else if (op->r == FAAS_E_STALE && op->rec) {
+                elsewhere(d, t, op->rec, now_ns);
+        } else {
+                /* No record: it was collected, or never was. */
+                fa_disp_tell_done(d, t, op->r == FAAS_E_GONE ? FA_STATE_GONE : FA_STATE_NOT_FOUND, NULL);
+                fa_disp_task_free(d, t);
+        }
+}
+
+static void on_get(struct fa_disp *d, const struct fa_op *op, uint64_t now_ns) {
+        struct task *t = fa_disp_task_find(d, &op->id);
+
+        if (!t || t->state != TASK_ELSEWHERE)
+                return;
+        t->reading = false;
+        if (op->r == 0 && op->rec && !fa_state_final(op->rec->state)) {
+                elsewhere(d, t, op->rec, now_ns);
+                if (t->state == TASK_ELSEWHERE && fa_list_empty(&t->waiters))
+                        fa_disp_task_free(d, t);
+                return;
+        }
+        if (op->r == 0 && op->rec)
+                fa_disp_tell_done(d, t, op->rec->state, &op->rec->outcome);
+        else
+                fa_disp_tell_done(d, t, op->r == FAAS_E_GONE ? FA_STATE_GONE : FA_STATE_NOT_FOUND, NULL);
+        fa_disp_task_free(d, t);
+}
+
+static uint64_t lease_age(const struct fa_op_more *more, uint64_t epoch) {
+        for (size_t i = 0; i < more->n_leases; i++)
+                if (more->leases[i].epoch == epoch)
+                        return more->tick - more->leases[i].tick;
+        return UINT64_MAX; /* no lease at all */
+}
+
+static void on_tick(struct fa_disp *d, const struct fa_op *op) {
+        const struct fa_op_more *more = op->more;
+
+        d->ticking = false;
+        for (size_t i = 0; i < more->n_owned; i++) {
+                const struct fa_owned *o = &more->owned[i];
+                if (o->owner == d->epoch || lease_age(more, o->owner) < d->cfg.lease_ticks)
+                        continue;
+                struct fa_op *take = fa_disp_op(d, FA_OP_TAKE);
+                if (!take)
+                        return;
+                take->partition = o->partition;
+                take->owner = o->owner;
+        }
+}
+
+static void on_take(struct fa_disp *d, const struct fa_op *op) {
+        struct part *p = fa_disp_part(d, op->partition);
+
+        if (op->r || (p && p->gen == op->gen))
+                return;
+        d->stats.taken_over++;
+        part_add(d, op->partition, op->gen, false);
+}
+
+/* Writes the whole live state again, then lets the ordinary groups go on. */
+static void restore_all(struct fa_disp *d) {
+        size_t it = 0;
+        struct fa_op *op;
+
+        for (struct fa_map_node *n; (n = fa_map_next(&d->tasks, &it));) {
+                const struct task *t = fa_container_of(n, struct task, node);
+                if (t->state == TASK_ACCEPTING || t->state == TASK_ELSEWHERE || !t->spec)
+                        continue;
+                op = control_op(d, FA_OP_RESTORE);
+                if (!op)
+                        continue; /* its FINISH will find no record, and its client is told so */
+                op->id = t->node.key;
+                op->partition = t->part->partition;
+                op->spec = fa_spec_ref(t->spec);
+                op->strikes = t->strikes;
+                op->retries = t->retries;
+                op->fence = t->strike_fence;
+                op->state = FAAS_QUEUED;
+                if (t->state == TASK_FINAL) {
+                        op->state = t->outcome.status;
+                        op->fence = t->fence;
+                        fa_outcome_ref(&op->outcome, &t->outcome);
+                }
+        }
+        op = control_op(d, FA_OP_REBIND);
+        if (op)
+                op->state = 1;
+}
+
+/* A record that I restored was accepted by somebody else meanwhile, or is final already. */
+static void on_restore(struct fa_disp *d, const struct fa_op *op, uint64_t now_ns) {
+        struct task *t = fa_disp_task_find(d, &op->id);
+
+        if (op->r != FAAS_E_EXISTS || !op->rec || !t || t->state == TASK_FINISHING)
+                return;
+        if (t->part && t->part->partition != op->rec->partition) {
+                elsewhere(d, t, op->rec, now_ns);
+        } else if (fa_state_final(op->rec->state) && t->state != TASK_FINAL) {
+                fa_disp_tell_done(d, t, op->rec->state, &op->rec->outcome);
+                fa_disp_task_free(d, t);
+        }
+}
+
+void fa_disp_store_lost(struct fa_disp *d) {
+        struct fa_op *op;
+        struct fa_list *it;
+        size_t n = 0;
+
+        if (!d->epoch)
+                return;
+        op = control_op(d, FA_OP_REBIND);
+        if (!op)
+                return;
+        fa_list_for_each(it, &d->parts)
+                n++;
+        op->more->owned = calloc(n, sizeof(*op->more->owned));
+        if (!op->more->owned)
+                return;
+        fa_list_for_each(it, &d->parts) {
+                const struct part *p = fa_list_entry(it, struct part, link);
+                op->more->owned[op->more->n_owned++] =
+                        (struct fa_owned){p->partition, d->epoch, p->gen};
+        }
+        op->more->name = d->cfg.name;
+        op->more->endpoint = d->cfg.endpoint;
+        op->cursor = d->answered_seq;
+        d->rebinding = true;
+}
+
+static void on_rebind(struct fa_disp *d, const struct fa_op *op) {
+        if (op->state == 0)
+                restore_all(d);
+        else
+                d->rebinding = false;
+}
+
+static int on_op(struct fa_disp *d, const struct fa_op *op, uint64_t now_ns) {
+        switch (op->kind) {
+        case FA_OP_START:
+                return on_start(d, op, now_ns);
+        case FA_OP_REBIND:
+                if (op->r == FAAS_E_FENCED)
+                        return FAAS_E_FENCED;
+                on_rebind(d, op);
+                break;
+        case FA_OP_TICK:
+                on_tick(d, op);
+                break;
+        case FA_OP_TAKE:
+                on_take(d, op);
+                break;
+        case FA_OP_LOAD:
+                on_load(d, op, now_ns);
+                break;
+        case FA_OP_ACCEPT:
+                on_accept(d, op, now_ns);
+                break;
+        case FA_OP_FINISH:
+                on_finish(d, op, now_ns);
+                break;
+        case FA_OP_RESTORE:
+                on_restore(d, op, now_ns);
+                break;
+        case FA_OP_GET:
+                on_get(d, op, now_ns);
+                break;
+        default: /* REQUEUE, HINT, FORGET: nobody waits */
+                break;
+        }
+        return 0;
+}
+
+int fa_disp_store_answer(struct fa_disp *d, struct fa_group *g, uint64_t now_ns) {
+        int r = 0;
+
+        if (g->r == FAAS_E_FENCED) {
+                d->fenced = true;
+                return FAAS_E_FENCED;
+        }
+        if (g->seq) {
+                d->unanswered--;
+                d->answered_seq = g->seq;
+        }
+        for (size_t i = 0; i < g->n && !r; i++)
+                r = on_op(d, &g->ops[i], now_ns);
+        d->fenced = r == FAAS_E_FENCED;
+        return r;
+}
+
+/* Renews the lease once a tick; takes up again what lack of memory stopped; frees old finals. */
+void fa_disp_store_tick(struct fa_disp *d, uint64_t now_ns) {
+        struct fa_list *it, *tmp;
+        struct fa_op *op;
+
+        fa_list_for_each_safe(it, tmp, &d->finals) {
+                struct task *t = fa_list_entry(it, struct task, link);
+                if (now_ns - t->at_ns < d->cfg.retain_ns)
+                        break;
+                fa_disp_task_free(d, t);
+        }
+        if (!d->epoch || d->ticking || now_ns < d->tick_at_ns ||
+            d->cfg.tick_ns == FA_NEVER)
+                return;
+        d->tick_at_ns = now_ns + d->cfg.tick_ns;
+        op = fa_disp_op(d, FA_OP_TICK);
+        if (!op)
+                return;
+        size_t n = 0;
+        fa_list_for_each(it, &d->parts)
+                n++;
+        op->more->owned = calloc(n ? n : 1, sizeof(*op->more->owned));
+        if (!op->more->owned) {
+                fa_disp_op_drop(d);
+                return;
+        }
+        fa_list_for_each(it, &d->parts)
+                op->more->owned[op->more->n_owned++].partition =
+                        fa_list_entry(it, struct part, link)->partition;
+        d->ticking = true;
+}

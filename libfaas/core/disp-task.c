@@ -1,0 +1,339 @@
+/*
+ * disp-task.c - the life of a task in the dispatcher
+ *
+ * Every change of a task's state goes through fa_disp_task_move(), which holds the table of legal
+ * moves.  A task that is lost on the way is queued again; whether that counts against it (a
+ * strike) depends on whether it had started.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/disp-private.h"
+
+/* legal[from]: bit set of the states that may follow.  To ELSEWHERE: the store says it is another's. */
+#define B(s) (1u << (s))
+static const uint8_t legal[_TASK_STATE_N] = {
+        [TASK_ACCEPTING] = B(TASK_QUEUED) | B(TASK_INHERITED) | B(TASK_ELSEWHERE),
+        [TASK_QUEUED] = B(TASK_HANDED) | B(TASK_FINISHING) | B(TASK_ELSEWHERE),
+        [TASK_HANDED] = B(TASK_QUEUED) | B(TASK_FINISHING) | B(TASK_ELSEWHERE),
+        [TASK_INHERITED] = B(TASK_QUEUED) | B(TASK_HANDED) | B(TASK_FINISHING) | B(TASK_ELSEWHERE),
+        [TASK_FINISHING] = B(TASK_FINAL) | B(TASK_ELSEWHERE),
+        [TASK_FINAL] = B(TASK_ELSEWHERE),
+        [TASK_ELSEWHERE] = B(TASK_INHERITED) | B(TASK_ACCEPTING),
+};
+
+struct task *fa_disp_task_find(const struct fa_disp *d, const struct faas_id *id) {
+        struct fa_map_node *n = fa_map_find(&d->tasks, id);
+
+        return n ? fa_container_of(n, struct task, node) : NULL;
+}
+
+struct task *fa_disp_task_new(struct fa_disp *d, const struct faas_id *id, enum task_state state) {
+        struct task *t = calloc(1, sizeof(*t));
+
+        if (!t)
+                return NULL;
+        t->node.key = *id;
+        if (fa_map_insert(&d->tasks, &t->node)) {
+                free(t);
+                return NULL;
+        }
+        fa_list_init(&t->link);
+        fa_list_init(&t->waiters);
+        t->state = (uint8_t)state;
+        if (state == TASK_ELSEWHERE)
+                fa_list_push_back(&d->elsewhere, &t->link);
+        d->stats.n_tasks++;
+        return t;
+}
+
+void fa_disp_task_free(struct fa_disp *d, struct task *t) {
+        fa_disp_waiters_drop(d, t);
+        if (t->state == TASK_QUEUED)
+                d->n_queued--;
+        fa_disp_unhold(d, t);
+        fa_list_remove(&t->link);
+        fa_map_remove(&d->tasks, &t->node);
+        fa_spec_unref(t->spec);
+        fa_outcome_deinit(&t->outcome);
+        free(t);
+        d->stats.n_tasks--;
+}
+
+/* The worker that has it has it no more. */
+void fa_disp_unhold(struct fa_disp *d, struct task *t) {
+        struct peer *p = t->worker;
+
+        if (!p || t->state != TASK_HANDED)
+                return;
+        t->worker = NULL;
+        p->n_held--;
+        fa_list_remove(&t->link);
+        fa_disp_ready(d, p);
+}
+
+void fa_disp_task_move(struct fa_disp *d, struct task *t, enum task_state to) {
+        assert(legal[t->state] & B(to));
+        if (t->state == TASK_QUEUED)
+                d->n_queued--;
+        fa_disp_unhold(d, t);
+        fa_list_remove(&t->link);
+        t->state = (uint8_t)to;
+        switch (to) {
+        case TASK_QUEUED:
+                d->n_queued++;
+                t->started = false;
+                break;
+        case TASK_INHERITED:
+                fa_list_push_back(&d->inherited, &t->link);
+                break;
+        case TASK_FINAL:
+                fa_list_push_back(&d->finals, &t->link);
+                break;
+        case TASK_ELSEWHERE:
+                fa_list_push_back(&d->elsewhere, &t->link);
+                break;
+        default:
+                break;
+        }
+}
+
+struct class *fa_disp_class(struct fa_disp *d, struct fa_slice name) {
+        struct class *c;
+
+        for (c = d->classes; c; c = c->next)
+                if (c->name_len == name.len && memcmp(c->name, name.p, name.len) == 0)
+                        return c;
+        if (d->n_classes == FA_FUNCTIONS_MAX * 8)
+                return NULL; /* names come from peers: bounded */
+        c = calloc(1, sizeof(*c));
+        if (!c)
+                return NULL;
+        c->index = d->n_classes++;
+        c->name_len = (uint8_t)name.len;
+        memcpy(c->name, name.p, name.len);
+        fa_list_init(&c->queue);
+        c->next = d->classes;
+        d->classes = c;
+        return c;
+}
+
+/* What was submitted, and where it belongs. 0, FAAS_E_LIMIT (too many functions). */
+int fa_disp_task_spec(struct fa_disp *d, struct task *t, struct fa_spec *spec, struct part *part) {
+        struct class *c = fa_disp_class(d, fa_spec_function(spec));
+
+        if (!c)
+                return FAAS_E_LIMIT;
+        fa_spec_ref(spec);
+        fa_spec_unref(t->spec);
+        t->spec = spec;
+        t->class = c;
+        t->part = part;
+        return 0;
+}
+
+/* front: it waited before. */
+void fa_disp_queue(struct fa_disp *d, struct task *t, bool front) {
+        fa_disp_task_move(d, t, TASK_QUEUED);
+        if (!t->order)
+                t->order = ++d->order;
+        if (front)
+                fa_list_push_front(&t->class->queue, &t->link);
+        else
+                fa_list_push_back(&t->class->queue, &t->link);
+}
+
+static bool offers(const struct peer *p, const struct class *c) {
+        return c->index / 64 < p->n_words && (p->functions[c->index / 64] >> (c->index % 64)) & 1;
+}
+
+/* fits(worker, task): the oldest task among the functions that the worker offers. */
+static struct task *oldest_for(const struct fa_disp *d, const struct peer *p) {
+        struct task *best = NULL;
+
+        for (const struct class *c = d->classes; c; c = c->next) {
+                struct fa_list *first = fa_list_first(&c->queue);
+                if (!first || !offers(p, c))
+                        continue;
+                struct task *t = fa_list_entry(first, struct task, link);
+                if (!best || t->order < best->order)
+                        best = t;
+        }
+        return best;
+}
+
+static bool give(struct fa_disp *d, struct peer *p, struct task *t) {
+        struct fa_msg *m;
+        struct fa_item *it = fa_outbox_item(&d->outbox, &p->lane, FA_MSG_TASK, p->incarnation,
+                                            p->session, fa_blob_len(t->spec->payload), 0, &m);
+
+        if (!it)
+                return false;
+        fa_disp_task_move(d, t, TASK_HANDED);
+        t->fence = (struct fa_fence){t->part->partition, t->part->gen, ++t->part->n};
+        t->worker = p;
+        t->mine = true;
+        t->listed = p->session;
+        fa_list_push_back(&p->held, &t->link);
+        p->n_held++;
+        it->id = t->node.key;
+        it->fence = t->fence;
+        fa_spec_fill(t->spec, it);
+        m->seq = ++p->sent_seq;
+        d->stats.handed_out++;
+        if (d->cfg.hints) {
+                struct fa_op *op = fa_disp_op(d, FA_OP_HINT);
+                if (op) {
+                        op->id = t->node.key;
+                        op->partition = t->part->partition;
+                }
+        }
+        return true;
+}
+
+/*
+ * Hands tasks to workers with credit, one each in turn, longest idle first: a worker that has taken
+ * one goes to the end of the line.
+ */
+void fa_disp_hand_out(struct fa_disp *d) {
+        struct fa_list *it, *tmp;
+
+        while (d->n_queued && !fa_list_empty(&d->ready)) {
+                bool any = false;
+                fa_list_for_each_safe(it, tmp, &d->ready) {
+                        struct peer *p = fa_list_entry(it, struct peer, ready);
+                        struct task *t = oldest_for(d, p);
+                        if (!t)
+                                continue;
+                        if (!give(d, p, t))
+                                return; /* no memory: the next turn tries again */
+                        any = true;
+                        fa_list_remove(&p->ready);
+                        fa_disp_ready(d, p);
+                        if (!d->n_queued)
+                                return;
+                }
+                if (!any)
+                        return;
+        }
+}
+
+/*
+ * The end of a task, as it is to be written.  tell: the worker whose result it is, to be told ACK
+ * once it is committed.  Without memory the result counts as not received: it comes again.
+ */
+void fa_disp_finish(struct fa_disp *d,
+                    struct task *t,
+                    const struct fa_fence *fence,
+                    const struct fa_outcome *o,
+                    struct peer *tell) {
+        struct fa_op *op = fa_disp_op(d, FA_OP_FINISH);
+
+        if (!op)
+                return;
+        op->id = t->node.key;
+        op->partition = t->part->partition;
+        op->fence = *fence;
+        op->strikes = t->strikes;
+        fa_outcome_ref(&op->outcome, o);
+        fa_disp_task_move(d, t, TASK_FINISHING);
+        fa_outcome_deinit(&t->outcome);
+        fa_outcome_ref(&t->outcome, o);
+        t->fence = *fence;
+        t->worker = tell;
+        if (tell)
+                fa_list_push_back(&tell->finishing, &t->link);
+        if (!fa_rule(COMMIT_FIRST)) {
+                fa_disp_tell_done(d, t, o->status, o);
+                if (tell)
+                        fa_disp_answer(d, tell, FA_MSG_ACK, &t->node.key, fence);
+        }
+}
+
+/* It is final in the store: everyone who waits is told the stored end. The task may be freed. */
+void fa_disp_final(struct fa_disp *d,
+                   struct task *t,
+                   const struct fa_outcome *o,
+                   const struct fa_fence *fence,
+                   uint64_t now_ns) {
+        if (t->worker)
+                fa_disp_answer(d, t->worker,
+                               fa_fence_eq(fence, &t->fence) ? FA_MSG_ACK : FA_MSG_STALE,
+                               &t->node.key, &t->fence);
+        t->worker = NULL;
+        fa_disp_tell_done(d, t, o->status, o);
+        if (!d->cfg.retain_ns || !fa_rule(KEEP_FINALS)) {
+                fa_disp_task_free(d, t);
+                return;
+        }
+        struct fa_outcome keep;
+        fa_outcome_ref(&keep, o);
+        fa_outcome_deinit(&t->outcome);
+        t->outcome = keep;
+        t->fence = *fence;
+        t->at_ns = now_ns;
+        fa_disp_task_move(d, t, TASK_FINAL);
+}
+
+/* Back into the queue with what the store must know of it. */
+static void requeue(struct fa_disp *d, struct task *t, bool write) {
+        struct fa_op *op = write ? fa_disp_op(d, FA_OP_REQUEUE) : NULL;
+
+        if (op) {
+                op->id = t->node.key;
+                op->partition = t->part->partition;
+                op->strikes = t->strikes;
+                op->retries = t->retries;
+                op->fence = t->strike_fence;
+        }
+        d->stats.requeued++;
+        if (t->state != TASK_QUEUED) /* else an earlier owner's hand-out ended, and it waits already */
+                fa_disp_queue(d, t, true);
+}
+
+/*
+ * A hand-out of the task ended with a dead slot or worker, or with the function's own failure and a
+ * retry left.  A strike counts once: only under a fence newer than that of the last one.
+ */
+void fa_disp_strike(struct fa_disp *d,
+                    struct task *t,
+                    const struct fa_fence *fence,
+                    const struct fa_outcome *o) {
+        bool retry = o->failure == FAAS_FAILURE_FUNCTION;
+
+        if (retry) {
+                t->retries++;
+                requeue(d, t, true);
+                return;
+        }
+        if (fa_fence_cmp(fence, &t->strike_fence) <= 0 && fa_rule(STRIKE_FENCE)) {
+                requeue(d, t, false);
+                return;
+        }
+        t->strikes++;
+        t->strike_fence = *fence;
+        d->stats.strikes++;
+        if (t->strikes >= t->spec->max_strikes)
+                fa_disp_finish(d, t, fence, o, NULL);
+        else
+                requeue(d, t, true);
+}
+
+/* The worker that had the task is gone, or does not hold it (text NULL: then nobody is to blame). */
+void fa_disp_lost(struct fa_disp *d, struct task *t, enum faas_failure failure, const char *text) {
+        struct fa_outcome o = FA_OUTCOME_NULL;
+        struct fa_fence fence = t->fence;
+        bool blame = text && (t->started || !fa_rule(STRIKE_STARTED));
+
+        /* A task that kills its worker before anyone hears of its start must end too. */
+        if (text && !t->started && ++t->unstarted >= d->cfg.unstarted_max && fa_rule(UNSTARTED_MAX))
+                blame = true;
+        if (!blame) {
+                requeue(d, t, false);
+                return;
+        }
+        fa_outcome_fail(&o, failure, 0, text);
+        fa_disp_strike(d, t, &fence, &o);
+        fa_outcome_deinit(&o);
+}

@@ -1,0 +1,304 @@
+/*
+ * disp-worker.c - what the dispatcher does with workers' messages
+ *
+ * A worker's session opens with REGISTER, which lists every hand-out that it holds; what the
+ * dispatcher thought to be there and is not is queued again without a strike.  Results count by
+ * their fence alone, so they are taken also from workers that have not registered yet.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/disp-private.h"
+
+/* It can take a task: in the line, unless it stands there; else out of it. */
+void fa_disp_ready(struct fa_disp *d, struct peer *p) {
+        bool can = p->registered && p->n_held < p->grant;
+
+        if (!can)
+                fa_list_remove(&p->ready);
+        else if (fa_list_empty(&p->ready))
+                fa_list_push_back(&d->ready, &p->ready);
+}
+
+void fa_disp_answer(struct fa_disp *d,
+                    struct peer *p,
+                    enum fa_msg_type type,
+                    const struct faas_id *id,
+                    const struct fa_fence *f) {
+        struct fa_item *it = fa_outbox_item(&d->outbox, &p->lane, type, p->incarnation, p->session,
+                                            0, 0, NULL);
+
+        if (it) {
+                it->id = *id;
+                it->fence = *f;
+        }
+        d->stats.stale_results += type == FA_MSG_STALE;
+}
+
+/* Everything that it held is lost; the peer itself stays. */
+void fa_disp_worker_close(struct fa_disp *d, struct peer *p) {
+        p->registered = false;
+        fa_disp_ready(d, p);
+        for (struct fa_list *l; (l = fa_list_first(&p->held));) {
+                struct task *t = fa_list_entry(l, struct task, link);
+                fa_disp_lost(d, t, FAAS_FAILURE_WORKER_LOST, "the worker died or went silent");
+                if (t->state == TASK_HANDED)
+                        break; /* no memory: it stays, and the next judgement tries again */
+        }
+}
+
+static int set_functions(struct fa_disp *d, struct peer *p, const struct fa_msg *m) {
+        uint64_t *bits = NULL;
+        uint32_t n_words = 0;
+
+        for (uint32_t i = 0; i < m->n_names; i++) {
+                const struct class *c = fa_disp_class(d, m->names[i]);
+                if (!c)
+                        continue; /* too many functions in all: those have no tasks either */
+                if (c->index / 64 >= n_words) {
+                        uint32_t n = c->index / 64 + 1;
+                        uint64_t *v = realloc(bits, n * sizeof(*v));
+                        if (!v) {
+                                free(bits);
+                                return -ENOMEM;
+                        }
+                        memset(v + n_words, 0, (n - n_words) * sizeof(*v));
+                        bits = v;
+                        n_words = n;
+                }
+                bits[c->index / 64] |= UINT64_C(1) << (c->index % 64);
+        }
+        free(p->functions);
+        p->functions = bits;
+        p->n_words = n_words;
+        return 0;
+}
+
+/* The same worker process on another connection: its tasks move over to this one. */
+static void merge_old(struct fa_disp *d, struct peer *p) {
+        struct fa_list *it, *l;
+
+        fa_list_for_each(it, &d->peers) {
+                struct peer *old = fa_list_entry(it, struct peer, link);
+                if (old == p || old->role != FA_ROLE_WORKER || old->incarnation != p->incarnation)
+                        continue;
+                while ((l = fa_list_first(&old->held))) {
+                        struct task *t = fa_list_entry(l, struct task, link);
+                        fa_list_remove(&t->link);
+                        fa_list_push_back(&p->held, &t->link);
+                        t->worker = p;
+                        p->n_held++;
+                        old->n_held--;
+                }
+                if (old->session > p->session)
+                        p->session = old->session;
+                old->registered = false;
+                fa_disp_ready(d, old);
+        }
+}
+
+static void hold(struct fa_disp *d, struct peer *p, struct task *t, const struct fa_fence *f) {
+        fa_disp_task_move(d, t, TASK_HANDED);
+        t->fence = *f;
+        t->worker = p;
+        fa_list_push_back(&p->held, &t->link);
+        p->n_held++;
+}
+
+/* May a hand-out of an earlier owner of the partition go on? Only what this owner has not handed out itself. */
+static bool adoptable(const struct task *t, const struct fa_fence *f) {
+        if (t->state == TASK_INHERITED)
+                return true;
+        return t->state == TASK_QUEUED && !t->mine && f->gen < t->part->gen &&
+               fa_rule(ACCEPT_OLD);
+}
+
+/* One line of the list: keep it, adopt it, or tell the worker that it is void. */
+static void listed(struct fa_disp *d, struct peer *p, const struct fa_item *it) {
+        struct part *part = fa_disp_part(d, it->fence.partition);
+        struct task *t = fa_disp_task_find(d, &it->id);
+
+        if (!part || !part->loaded || (it->fence.gen > part->gen && fa_rule(GENERATION)))
+                return; /* not mine to judge */
+        if (t && t->part != part && t->state != TASK_ELSEWHERE)
+                t = NULL;
+        if (t && t->state == TASK_HANDED && t->worker == p && fa_fence_eq(&t->fence, &it->fence)) {
+                t->listed = p->session;
+        } else if (t && t->part && adoptable(t, &it->fence) && it->state != FA_HELD_RESULT) {
+                hold(d, p, t, &it->fence);
+                t->listed = p->session;
+        } else if (t && (t->state == TASK_FINISHING || t->state == TASK_ACCEPTING ||
+                         it->state == FA_HELD_RESULT)) {
+                return; /* its answer comes with the commit, or with its RESULT */
+        } else {
+                fa_disp_answer(d, p, FA_MSG_STALE, &it->id, &it->fence);
+                return;
+        }
+        if (it->state != FA_HELD_WAITING)
+                t->started = true;
+        fa_disp_answer(d, p, FA_MSG_ADOPT, &it->id, &it->fence);
+}
+
+static void drop_unlisted(struct fa_disp *d, struct peer *p) {
+        struct fa_list *it, *tmp;
+
+        fa_list_for_each_safe(it, tmp, &p->held) {
+                struct task *t = fa_list_entry(it, struct task, link);
+                if (t->listed != p->session)
+                        fa_disp_lost(d, t, FAAS_FAILURE_NONE, NULL);
+        }
+}
+
+static void on_register(struct fa_disp *d, struct peer *p, const struct fa_msg *m) {
+        if (m->from != p->incarnation || p->role != FA_ROLE_WORKER) {
+                if (p->role == FA_ROLE_WORKER)
+                        fa_disp_worker_close(d, p); /* another process behind the same number */
+                p->role = FA_ROLE_WORKER;
+                p->incarnation = m->from;
+                p->session = 0;
+        }
+        merge_old(d, p);
+        if (m->session < p->session && fa_rule(SESSION))
+                return; /* an older one, overtaken */
+        if (m->session != p->session) {
+                p->session = m->session;
+                p->sent_seq = p->beat_seq = 0;
+        }
+        if (set_functions(d, p, m))
+                return; /* no memory: as if it had been lost */
+        for (uint32_t i = 0; i < m->n_items; i++)
+                listed(d, p, &m->items[i]);
+        if (m->more)
+                return;
+        drop_unlisted(d, p);
+        p->registered = true;
+        p->n_slots = m->n_slots;
+        p->grant = m->grant;
+        fa_disp_ready(d, p);
+}
+
+/* The hand-out that this worker holds under this fence, or NULL. */
+static struct task *held_by(const struct fa_disp *d, const struct peer *p, const struct fa_item *it) {
+        struct task *t = fa_disp_task_find(d, &it->id);
+
+        if (!t || t->state != TASK_HANDED || t->worker != p || !fa_fence_eq(&t->fence, &it->fence))
+                return NULL;
+        return t;
+}
+
+/* Its own end, or one to be tried again? */
+static void end(struct fa_disp *d, struct task *t, struct peer *p, const struct fa_item *it) {
+        const struct fa_outcome o = {
+                .status = it->state,
+                .failure = it->failure,
+                .code = it->code,
+                .payload = it->payload,
+                .text = it->text,
+                .log = it->log,
+        };
+        bool strike = o.failure == FAAS_FAILURE_CRASHED || o.failure == FAAS_FAILURE_EXITED ||
+                      o.failure == FAAS_FAILURE_TIMEOUT;
+        bool retry = o.failure == FAAS_FAILURE_FUNCTION && t->retries < t->spec->max_retries;
+
+        if (strike || retry) {
+                /* What the worker keeps is of no use any more, whatever becomes of the task. */
+                fa_disp_answer(d, p, FA_MSG_STALE, &it->id, &it->fence);
+                d->stats.stale_results--;
+                fa_disp_strike(d, t, &it->fence, &o);
+        } else {
+                fa_disp_finish(d, t, &it->fence, &o, p);
+        }
+}
+
+static void on_result(struct fa_disp *d, struct peer *p, const struct fa_item *it) {
+        struct part *part = fa_disp_part(d, it->fence.partition);
+        struct task *t = fa_disp_task_find(d, &it->id);
+
+        if (!part) {
+                fa_disp_answer(d, p, FA_MSG_NOT_MINE, &it->id, &it->fence);
+                return;
+        }
+        if (!part->loaded || (it->fence.gen > part->gen && fa_rule(GENERATION)))
+                return; /* not known yet; or a later owner's fence: then I am fenced, and say nothing */
+        if (t && t->part != part)
+                t = NULL;
+        if (t && (t->state == TASK_FINISHING || t->state == TASK_ACCEPTING))
+                return; /* answered once it is committed */
+        if (t && t->state == TASK_HANDED &&
+            (fa_fence_eq(&t->fence, &it->fence) || !fa_rule(FENCE)))
+                end(d, t, p, it);
+        else if (t && t->state != TASK_HANDED && (adoptable(t, &it->fence) ||
+                 (!fa_rule(FENCE) && t->state == TASK_QUEUED)))
+                end(d, t, p, it);
+        else if (t && t->state == TASK_FINAL && fa_fence_eq(&t->fence, &it->fence))
+                fa_disp_answer(d, p, FA_MSG_ACK, &it->id, &it->fence);
+        else
+                fa_disp_answer(d, p, FA_MSG_STALE, &it->id, &it->fence);
+}
+
+/*
+ * The worker says how many hand-outs it holds.  If it has seen all that were sent and the numbers
+ * differ, or if it missed some, a message was lost: it shall register again and list them.
+ */
+static void on_beat(struct fa_disp *d, struct peer *p, const struct fa_msg *m) {
+        struct fa_msg *out;
+        bool all = m->seq == p->sent_seq;
+        bool behind = !all && p->beat_seq == p->sent_seq;
+
+        p->beat_seq = p->sent_seq;
+        if (fa_rule(BEAT_COUNT) && (behind || (all && m->held != p->n_held))) {
+                fa_disp_welcome(d, p);
+                return;
+        }
+        out = fa_outbox_msg(&d->outbox, &p->lane, FA_MSG_BEAT);
+        if (!out)
+                return;
+        out->epoch = p->incarnation;
+        out->session = p->session;
+        out->seq = p->sent_seq;
+        out->held = p->n_held;
+}
+
+static void on_items(struct fa_disp *d, struct peer *p, const struct fa_msg *m) {
+        for (uint32_t i = 0; i < m->n_items; i++) {
+                const struct fa_item *it = &m->items[i];
+                struct task *t;
+                switch (m->type) {
+                case FA_MSG_RESULT:
+                        on_result(d, p, it);
+                        break;
+                case FA_MSG_STARTED:
+                        t = held_by(d, p, it);
+                        if (t)
+                                t->started = true;
+                        break;
+                default: /* RETURN */
+                        t = held_by(d, p, it);
+                        if (t)
+                                fa_disp_lost(d, t, FAAS_FAILURE_NONE, NULL);
+                }
+        }
+}
+
+void fa_disp_worker_msg(struct fa_disp *d, struct peer *p, const struct fa_msg *m, uint64_t now_ns) {
+        if (m->type == FA_MSG_REGISTER) {
+                on_register(d, p, m);
+                return;
+        }
+        p->role = FA_ROLE_WORKER;
+        if (m->type == FA_MSG_RESULT)
+                on_items(d, p, m);
+        if (!p->registered || (m->session != p->session && fa_rule(SESSION))) {
+                if (!p->registered || m->session > p->session)
+                        fa_disp_welcome(d, p); /* forgotten: register again */
+                return;
+        }
+        if (m->type == FA_MSG_STARTED || m->type == FA_MSG_RETURN)
+                on_items(d, p, m);
+        if (m->type != FA_MSG_STARTED)
+                p->grant = m->grant;
+        fa_disp_ready(d, p);
+        if (m->type == FA_MSG_BEAT)
+                on_beat(d, p, m);
+}

@@ -1,0 +1,351 @@
+/*
+ * disp.c - the dispatcher machine: its life, its input, its time
+ *
+ * The shell drives it: events in, then tick, then groups and messages out.  Everything that is
+ * judged by time looks at the arguments; nothing here waits, allocates in proportion to a
+ * peer's word, or calls back.
+ */
+#include "core/disp.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/disp-private.h"
+
+static void defaults(struct fa_disp_cfg *c) {
+        if (!c->heartbeat_ns)
+                c->heartbeat_ns = FA_NS_PER_S;
+        if (!c->liveness)
+                c->liveness = 3;
+        if (!c->window_tasks)
+                c->window_tasks = 1u << 20;
+        if (!c->window_bytes)
+                c->window_bytes = UINT64_C(512) << 20;
+        if (!c->tick_ns)
+                c->tick_ns = FA_NS_PER_S;
+        if (!c->lease_ticks)
+                c->lease_ticks = 3;
+        if (!c->max_groups)
+                c->max_groups = 4;
+        if (!c->unstarted_max)
+                c->unstarted_max = 16;
+}
+
+int fa_disp_new(struct fa_disp **ret, const struct fa_disp_cfg *cfg) {
+        struct fa_disp *d = calloc(1, sizeof(*d));
+
+        if (!d)
+                return -ENOMEM;
+        d->cfg = *cfg;
+        defaults(&d->cfg);
+        fa_map_init(&d->tasks, cfg->seed);
+        fa_map_init(&d->peers_by_key, cfg->seed ^ 1);
+        fa_list_init(&d->peers);
+        fa_list_init(&d->ready);
+        fa_list_init(&d->parts);
+        fa_list_init(&d->inherited);
+        fa_list_init(&d->finals);
+        fa_list_init(&d->elsewhere);
+        fa_outbox_init(&d->outbox);
+        d->control_last = &d->control;
+        d->inherited_until_ns = d->due_ns = FA_NEVER;
+        if (fa_disp_store_start(d)) {
+                fa_disp_free(d);
+                return -ENOMEM;
+        }
+        *ret = d;
+        return 0;
+}
+
+static void peer_free(struct fa_disp *d, struct peer *p) {
+        struct fa_list *l;
+
+        fa_disp_client_close(d, p);
+        while ((l = fa_list_first(&p->finishing))) {
+                fa_list_remove(l);
+                fa_list_entry(l, struct task, link)->worker = NULL;
+        }
+        fa_list_remove(&p->ready);
+        fa_list_remove(&p->link);
+        fa_heap_remove(&d->alive, &p->alive);
+        fa_map_remove(&d->peers_by_key, &p->node);
+        free(p->functions);
+        free(p);
+}
+
+struct fa_disp *fa_disp_free(struct fa_disp *d) {
+        struct fa_map_node *n;
+        struct fa_list *l;
+        size_t it = 0;
+
+        if (!d)
+                return NULL;
+        while ((n = fa_map_next(&d->tasks, &it))) {
+                fa_disp_task_free(d, fa_container_of(n, struct task, node));
+                it = 0;
+        }
+        while ((l = fa_list_first(&d->peers)))
+                peer_free(d, fa_list_entry(l, struct peer, link));
+        while ((l = fa_list_pop_front(&d->parts)))
+                free(fa_list_entry(l, struct part, link));
+        while (d->classes) {
+                struct class *c = d->classes;
+                d->classes = c->next;
+                free(c);
+        }
+        while (d->control) {
+                struct fa_group *g = d->control;
+                d->control = g->next;
+                fa_group_free(g);
+        }
+        fa_group_free(d->open);
+        fa_map_deinit(&d->tasks);
+        fa_map_deinit(&d->peers_by_key);
+        fa_heap_deinit(&d->alive);
+        fa_outbox_deinit(&d->outbox);
+        free(d);
+        return NULL;
+}
+
+/* How long a peer may be silent; FA_NEVER: for ever, as in one process. */
+uint64_t fa_disp_patience(const struct fa_disp *d) {
+        return d->cfg.heartbeat_ns == FA_NEVER ? FA_NEVER : d->cfg.heartbeat_ns * d->cfg.liveness;
+}
+
+static uint64_t later(uint64_t ns, uint64_t by_ns) {
+        return by_ns > FA_NEVER - ns ? FA_NEVER : ns + by_ns;
+}
+
+static struct faas_id key_of(uint64_t key) {
+        struct faas_id id = {{0}};
+
+        memcpy(id.b, &key, sizeof(key));
+        return id;
+}
+
+struct peer *fa_disp_peer(struct fa_disp *d, uint64_t key, bool create, uint64_t now_ns) {
+        struct faas_id id = key_of(key);
+        struct fa_map_node *n = fa_map_find(&d->peers_by_key, &id);
+        struct peer *p;
+
+        if (n)
+                return fa_container_of(n, struct peer, node);
+        if (!create || d->peers_by_key.n >= FA_PEERS_MAX)
+                return NULL;
+        p = calloc(1, sizeof(*p));
+        if (!p)
+                return NULL;
+        p->node.key = id;
+        p->lane.to = key;
+        p->role = _FA_ROLE_N;
+        p->seen_ns = now_ns;
+        fa_list_init(&p->ready);
+        fa_list_init(&p->held);
+        fa_list_init(&p->finishing);
+        fa_list_init(&p->waiters);
+        fa_list_push_back(&d->peers, &p->link);
+        if (fa_map_insert(&d->peers_by_key, &p->node)) {
+                fa_list_remove(&p->link);
+                free(p);
+                return NULL;
+        }
+        if (fa_heap_set(&d->alive, &p->alive, later(now_ns, fa_disp_patience(d)))) {
+                peer_free(d, p);
+                return NULL;
+        }
+        return p;
+}
+
+/* Tells a peer who I am now: it registers, or submits and asks anew. */
+void fa_disp_welcome(struct fa_disp *d, struct peer *p) {
+        struct fa_msg *m = fa_outbox_msg(&d->outbox, &p->lane, FA_MSG_WELCOME);
+
+        if (!m)
+                return;
+        m->epoch = p->incarnation;
+        m->from = d->epoch;
+        m->mode = d->cfg.mode;
+        if (d->cfg.heartbeat_ns != FA_NEVER)
+                m->interval_ms = (uint32_t)((d->cfg.heartbeat_ns + FA_NS_PER_MS - 1) / FA_NS_PER_MS);
+        m->liveness = d->cfg.liveness;
+        /* Steps of the golden ratio spread any number of peers evenly over the interval. */
+        d->phase += UINT64_C(0x9e3779b97f4a7c15);
+        m->phase_ms = (uint32_t)((d->phase >> 32) * m->interval_ms >> 32);
+        m->window_tasks = d->cfg.window_tasks;
+        m->window_bytes = d->cfg.window_bytes;
+}
+
+/* Only worker messages carry hand-outs, only client messages submit: the type says the role. */
+static bool from_worker(const struct peer *p, const struct fa_msg *m) {
+        return fa_msg_authorise(FA_ROLE_WORKER, m->type) &&
+               (p->role == FA_ROLE_WORKER || m->session ||
+                !fa_msg_authorise(FA_ROLE_CLIENT, m->type));
+}
+
+static void peer_down(struct fa_disp *d, struct peer *p) {
+        fa_disp_worker_close(d, p);
+        if (fa_list_empty(&p->held))
+                peer_free(d, p);
+}
+
+static void on_msg(struct fa_disp *d, uint64_t key, const struct fa_msg *m, uint64_t now_ns) {
+        struct peer *p;
+
+        if (!d->epoch)
+                return; /* nobody knows me yet: they say HELLO again */
+        p = fa_disp_peer(d, key, true, now_ns);
+        if (!p)
+                return;
+        p->seen_ns = now_ns;
+        if (m->type == FA_MSG_HELLO) {
+                if (p->incarnation != m->from)
+                        fa_disp_worker_close(d, p);
+                p->incarnation = m->from;
+                if (m->role < FA_ROLE_DISPATCHER)
+                        p->role = m->role;
+                fa_disp_welcome(d, p);
+        } else if (!p->incarnation && m->type != FA_MSG_REGISTER) {
+                fa_disp_welcome(d, p); /* forgotten, or never heard of: it says HELLO */
+        } else if (m->epoch != d->epoch && fa_rule(EPOCH)) {
+                d->stats.refused++;
+                fa_disp_welcome(d, p); /* meant for who was here before me */
+        } else if (m->type == FA_MSG_DISCONNECT) {
+                peer_down(d, p);
+        } else if (from_worker(p, m)) {
+                fa_disp_worker_msg(d, p, m, now_ns);
+        } else if (fa_msg_authorise(FA_ROLE_CLIENT, m->type)) {
+                fa_disp_client_msg(d, p, m, now_ns);
+        }
+}
+
+/*
+ * The machine itself may have stood still (a stopped process, a busy host): it comes later than it
+ * asked for.  Then silence is not held against peers before another interval has passed in which
+ * they could be heard.
+ */
+static void notice_pause(struct fa_disp *d, uint64_t now_ns) {
+        if (d->due_ns < now_ns && now_ns - d->due_ns > d->cfg.heartbeat_ns / 2 &&
+            fa_rule(PAUSE_GRACE))
+                d->grace_until_ns = now_ns + d->cfg.heartbeat_ns;
+}
+
+int fa_disp_input(struct fa_disp *d, const struct fa_event *ev, uint64_t now_ns) {
+        struct peer *p;
+        int r = 0;
+
+        if (d->fenced)
+                return FAAS_E_FENCED;
+        switch (ev->kind) {
+        case FA_EV_MSG:
+                on_msg(d, ev->peer, ev->msg, now_ns);
+                break;
+        case FA_EV_PEER_DOWN:
+                p = fa_disp_peer(d, ev->peer, false, now_ns);
+                if (p)
+                        peer_down(d, p);
+                break;
+        case FA_EV_GROUP:
+                r = fa_disp_store_answer(d, ev->group, now_ns);
+                break;
+        case FA_EV_STORE_LOST:
+                fa_disp_store_lost(d);
+                break;
+        default:
+                r = -EINVAL;
+        }
+        if (!r)
+                fa_disp_hand_out(d);
+        return r;
+}
+
+static void judge_peers(struct fa_disp *d, uint64_t now_ns) {
+        struct fa_heap_node *n;
+
+        while ((n = fa_heap_peek(&d->alive)) && n->key <= now_ns) {
+                struct peer *p = fa_container_of(n, struct peer, alive);
+                uint64_t due = later(p->seen_ns, fa_disp_patience(d));
+                if (due <= now_ns && now_ns >= d->grace_until_ns) {
+                        peer_down(d, p);
+                        if (fa_heap_peek(&d->alive) == n) /* no memory: again soon */
+                                (void)fa_heap_set(&d->alive, n, now_ns + d->cfg.heartbeat_ns);
+                        continue;
+                }
+                due = FA_MAX(due, d->grace_until_ns);
+                (void)fa_heap_set(&d->alive, n, FA_MAX(due, now_ns + 1));
+        }
+}
+
+/* Those that no worker has claimed within one liveness period were lost with their worker. */
+static void release_inherited(struct fa_disp *d, uint64_t now_ns) {
+        struct fa_list *it, *tmp;
+        bool waiting = false;
+
+        if (now_ns < d->inherited_until_ns)
+                return;
+        d->inherited_until_ns = FA_NEVER;
+        fa_list_for_each(it, &d->parts)
+                waiting |= !fa_list_entry(it, struct part, link)->loaded;
+        fa_list_for_each_safe(it, tmp, &d->inherited)
+                fa_disp_queue(d, fa_list_entry(it, struct task, link), false);
+        if (waiting)
+                d->inherited_until_ns = now_ns + d->cfg.heartbeat_ns;
+}
+
+void fa_disp_tick(struct fa_disp *d, uint64_t now_ns) {
+        if (d->fenced)
+                return;
+        notice_pause(d, now_ns);
+        judge_peers(d, now_ns);
+        release_inherited(d, now_ns);
+        fa_disp_sweep(d, now_ns);
+        fa_disp_store_tick(d, now_ns);
+        fa_disp_hand_out(d);
+        d->due_ns = fa_disp_deadline(d);
+}
+
+uint64_t fa_disp_deadline(const struct fa_disp *d) {
+        const struct fa_heap_node *n = fa_heap_peek(&d->alive);
+        uint64_t at = n ? n->key : FA_NEVER;
+
+        if (d->fenced)
+                return FA_NEVER;
+        if (d->epoch && !d->ticking && d->cfg.tick_ns != FA_NEVER)
+                at = FA_MIN(at, d->tick_at_ns);
+        if (!fa_list_empty(&d->elsewhere))
+                at = FA_MIN(at, d->sweep_at_ns);
+        if (!fa_list_empty(&d->finals))
+                at = FA_MIN(at, fa_list_entry(fa_list_first(&d->finals), struct task, link)->at_ns +
+                                        d->cfg.retain_ns);
+        return FA_MIN(at, d->inherited_until_ns);
+}
+
+struct fa_outbox *fa_disp_outbox(struct fa_disp *d) {
+        return &d->outbox;
+}
+
+uint64_t fa_disp_epoch(const struct fa_disp *d) {
+        return d->epoch;
+}
+
+uint8_t fa_disp_peek(const struct fa_disp *d, const struct faas_id *id) {
+        const struct task *t = fa_disp_task_find(d, id);
+
+        if (!t || t->state == TASK_ELSEWHERE)
+                return FA_STATE_NOT_FOUND;
+        if (t->state == TASK_FINAL)
+                return t->outcome.status;
+        return t->state == TASK_HANDED || t->state == TASK_FINISHING ? FAAS_RUNNING : FAAS_QUEUED;
+}
+
+void fa_disp_stats(const struct fa_disp *d, struct fa_disp_stats *ret) {
+        struct fa_list *it;
+
+        *ret = d->stats;
+        ret->n_queued = d->n_queued;
+        fa_list_for_each(it, &d->peers) {
+                const struct peer *p = fa_list_entry(it, struct peer, link);
+                ret->n_workers += p->registered;
+                ret->n_clients += p->role == FA_ROLE_CLIENT;
+        }
+}

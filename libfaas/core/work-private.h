@@ -1,0 +1,98 @@
+/* work-private.h - the worker machine's inside, shared by work.c and work-slot.c */
+#pragma once
+
+#include "base/clock.h"
+#include "base/list.h"
+#include "base/map.h"
+#include "base/rule.h"
+#include "core/work.h"
+
+#define LINKS_MAX FA_ENDPOINTS_MAX
+#define DEPTH_MAX 64                           /* tasks in one slot's socket: beyond it nothing is gained */
+#define DEPTH_NS (500 * FA_NS_PER_US)          /* a slot's queue holds work for about so long */
+#define STUCK_NS (5 * FA_NS_PER_MS)            /* a task so long ahead of others: those go elsewhere */
+#define STARTED_NS (10 * FA_NS_PER_MS)         /* a task that runs so long is reported as started */
+#define RESEND_NS FA_NS_PER_S                  /* an unanswered result is offered again */
+
+enum held_state { HELD_WAITING, HELD_SLOT, HELD_RESULT };
+
+struct held {
+        struct fa_map_node node; /* id mixed with the fence: one task may be here twice, under two owners */
+        struct fa_list link;     /* w->waiting, slot's queue, or w->results */
+        struct faas_id id;
+        struct fa_fence fence;
+        struct link *from; /* who counts it: handed it out or adopted it */
+        struct fa_blob *payload;
+        const char *function;
+        uint64_t *est; /* of its function */
+        uint32_t timeout_ms;
+        unsigned slot;
+        uint8_t state;
+        bool reported; /* STARTED was sent */
+        bool dropped;  /* stale or cancelled: its end is nobody's business */
+        struct fa_outcome outcome;
+        uint64_t again_ns; /* RESULT: when to offer it again */
+};
+
+enum link_state { LINK_HELLO, LINK_OPEN };
+
+struct link {
+        struct fa_lane lane;
+        enum link_state state;
+        uint64_t epoch, session;
+        uint64_t seen_seq; /* last TASK.seq in this session */
+        uint64_t heard_ns, sent_ns;
+        uint64_t interval_ns; /* 0: no beats */
+        uint32_t liveness;
+        uint32_t n_held; /* hand-outs without a result that this dispatcher counts */
+        bool first_beat; /* at its phase */
+        uint64_t phase_ns;
+};
+
+struct slot {
+        struct fa_list queue; /* held, oldest first */
+        uint32_t n;
+        uint64_t since_ns; /* since when its oldest task can have been running */
+        bool up;
+        bool slow;            /* gave tasks back: one at a time until its next result */
+        struct held *kill;    /* cancelled while perhaps running: kill unless the recall brings it */
+};
+
+struct fa_work {
+        struct fa_work_cfg cfg;
+        struct link links[LINKS_MAX];
+        unsigned n_links;
+        struct slot *slots;
+        unsigned cursor; /* where the search for room goes on */
+        unsigned n_busy, n_up;
+        struct fa_map held;
+        struct fa_list waiting, results;
+        size_t n_waiting;
+        uint64_t *est; /* per function: running mean of its run time in ns; 0: unknown */
+        uint64_t est_all;
+        uint64_t session;
+        uint64_t progress_ns; /* when a slot last ended or began something */
+        bool draining;
+        struct fa_outbox outbox;
+        struct slot_op {
+                enum fa_work_op_kind kind;
+                unsigned slot;
+                struct held *h;
+        } *ops;
+        size_t ops_head, n_ops, cap_ops;
+};
+
+/* work.c */
+void fa_work_held_free(struct fa_work *w, struct held *h);
+void fa_work_send_result(struct fa_work *w, struct link *l, struct held *h, uint64_t now_ns);
+uint32_t fa_work_grant(const struct fa_work *w);
+struct fa_item *fa_work_item(struct fa_work *w, struct link *l, enum fa_msg_type type, const struct held *h, uint64_t now_ns);
+
+/* work-slot.c */
+void fa_work_wait(struct fa_work *w, struct held *h, bool front);
+void fa_work_assign(struct fa_work *w, uint64_t now_ns);
+void fa_work_ended(struct fa_work *w, struct held *h, const struct fa_outcome *o, uint64_t now_ns);
+void fa_work_cancel(struct fa_work *w, struct held *h);
+void fa_work_slot_input(struct fa_work *w, const struct fa_event *ev, uint64_t now_ns);
+void fa_work_slot_tick(struct fa_work *w, uint64_t now_ns);
+uint64_t fa_work_slot_deadline(const struct fa_work *w);

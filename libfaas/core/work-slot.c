@@ -1,0 +1,307 @@
+/*
+ * work-slot.c - the worker's slots: which gets the next task, and what becomes of those in it
+ *
+ * Short tasks go to a slot many at a time, long ones one by one: each slot is given work for about
+ * DEPTH_NS by what its functions took before.  When a task surprises and runs long, those behind it
+ * are recalled; when all slots are stuck, what waits goes back to its dispatcher for other workers.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "core/work-private.h"
+
+static bool op_push(struct fa_work *w, enum fa_work_op_kind kind, unsigned slot, struct held *h) {
+        if (w->ops_head == w->n_ops)
+                w->ops_head = w->n_ops = 0;
+        if (w->n_ops == w->cap_ops) {
+                size_t cap = w->cap_ops ? w->cap_ops * 2 : 64;
+                struct slot_op *v = realloc(w->ops, cap * sizeof(*v));
+
+                if (!v)
+                        return false;
+                w->ops = v;
+                w->cap_ops = cap;
+        }
+        w->ops[w->n_ops++] = (struct slot_op){kind, slot, h};
+        return true;
+}
+
+bool fa_work_pop(struct fa_work *w, struct fa_work_op *ret) {
+        const struct slot_op *op;
+
+        if (w->ops_head == w->n_ops)
+                return false;
+        op = &w->ops[w->ops_head++];
+        *ret = (struct fa_work_op){.kind = op->kind, .slot = op->slot};
+        if (op->kind == FA_WORK_RUN) {
+                ret->id = &op->h->id;
+                ret->function = op->h->function;
+                ret->payload = op->h->payload;
+                ret->timeout_ms = op->h->timeout_ms;
+        }
+        return true;
+}
+
+void fa_work_wait(struct fa_work *w, struct held *h, bool front) {
+        h->state = HELD_WAITING;
+        h->reported = false;
+        if (front)
+                fa_list_push_front(&w->waiting, &h->link);
+        else
+                fa_list_push_back(&w->waiting, &h->link);
+        w->n_waiting++;
+}
+
+static uint32_t depth(uint64_t est_ns) {
+        if (!est_ns)
+                return 1; /* not known yet */
+        if (est_ns < DEPTH_NS / DEPTH_MAX)
+                return DEPTH_MAX;
+        return est_ns < DEPTH_NS ? (uint32_t)(DEPTH_NS / est_ns) : 1;
+}
+
+/* One task a slot, and for tasks known to be short twice what the slots' queues take. */
+uint32_t fa_work_grant(const struct fa_work *w) {
+        uint32_t d = depth(w->est_all);
+
+        if (w->draining)
+                return 0;
+        return w->cfg.n_slots * (d == 1 ? 1 : 2 * d);
+}
+
+/* A slot with room for this task: an idle one if there is any. */
+static struct slot *find_room(struct fa_work *w, const struct held *h) {
+        bool idle_only = w->n_busy < w->n_up;
+        uint32_t max = depth(*h->est);
+
+        for (unsigned i = 0; i < w->cfg.n_slots; i++) {
+                struct slot *s = &w->slots[w->cursor];
+                w->cursor = w->cursor + 1 == w->cfg.n_slots ? 0 : w->cursor + 1;
+                if (!s->up || s->kill || s->n >= (idle_only || s->slow ? 1 : max))
+                        continue;
+                return s;
+        }
+        return NULL;
+}
+
+void fa_work_assign(struct fa_work *w, uint64_t now_ns) {
+        struct fa_list *l;
+
+        while ((l = fa_list_first(&w->waiting))) {
+                struct held *h = fa_list_entry(l, struct held, link);
+                struct slot *s = find_room(w, h);
+                unsigned index;
+
+                if (!s)
+                        return;
+                index = (unsigned)(s - w->slots);
+                if (!op_push(w, FA_WORK_RUN, index, h))
+                        return;
+                fa_list_remove(&h->link);
+                w->n_waiting--;
+                h->state = HELD_SLOT;
+                h->slot = index;
+                fa_list_push_back(&s->queue, &h->link);
+                if (s->n++ == 0) {
+                        s->since_ns = now_ns;
+                        w->n_busy++;
+                }
+        }
+}
+
+/* It has left its slot. */
+static void unslot(struct fa_work *w, struct slot *s, struct held *h) {
+        fa_list_remove(&h->link);
+        if (s->kill == h)
+                s->kill = NULL;
+        if (--s->n == 0)
+                w->n_busy--;
+}
+
+void fa_work_ended(struct fa_work *w, struct held *h, const struct fa_outcome *o, uint64_t now_ns) {
+        if (h->from)
+                h->from->n_held--;
+        if (h->dropped) {
+                fa_work_held_free(w, h);
+                return;
+        }
+        fa_outcome_ref(&h->outcome, o);
+        h->payload = fa_blob_unref(h->payload);
+        h->state = HELD_RESULT;
+        h->again_ns = now_ns + RESEND_NS;
+        fa_list_push_back(&w->results, &h->link);
+        if (h->from && h->from->state == LINK_OPEN)
+                fa_work_send_result(w, h->from, h, now_ns);
+}
+
+static void mean(uint64_t *est, uint64_t sample) {
+        *est = *est ? *est - *est / 8 + sample / 8 : sample;
+        if (!*est)
+                *est = 1;
+}
+
+static void on_result(struct fa_work *w, struct slot *s, const struct fa_outcome *o, uint64_t now_ns) {
+        struct fa_list *l = fa_list_first(&s->queue);
+        struct held *h;
+
+        if (!l)
+                return;
+        h = fa_list_entry(l, struct held, link);
+        mean(h->est, now_ns - s->since_ns);
+        mean(&w->est_all, now_ns - s->since_ns);
+        s->since_ns = now_ns;
+        s->slow = false;
+        w->progress_ns = now_ns;
+        unslot(w, s, h);
+        fa_work_ended(w, h, o, now_ns);
+}
+
+/* The newest n tasks of the slot were not and will not be started. */
+static void on_returned(struct fa_work *w, struct slot *s, int32_t n) {
+        while (n-- > 0 && !fa_list_empty(&s->queue)) {
+                struct held *h = fa_list_entry(s->queue.prev, struct held, link);
+                unslot(w, s, h);
+                if (h->dropped) {
+                        if (h->from)
+                                h->from->n_held--;
+                        fa_work_held_free(w, h);
+                } else {
+                        fa_work_wait(w, h, true);
+                }
+        }
+        s->slow = s->n > 0;
+        if (s->kill)
+                (void)op_push(w, FA_WORK_KILL, (unsigned)(s - w->slots), NULL);
+}
+
+/* started: which of its tasks had started and has no result; those before it end unheard and run again. */
+static void on_down(struct fa_work *w, struct slot *s, const struct fa_event *ev, uint64_t now_ns) {
+        struct fa_list back;
+        struct fa_list *l;
+
+        if (s->up)
+                w->n_up--;
+        s->up = false;
+        s->slow = false;
+        w->progress_ns = now_ns;
+        fa_list_init(&back);
+        for (int32_t i = 0; (l = fa_list_first(&s->queue)); i++) {
+                struct held *h = fa_list_entry(l, struct held, link);
+                unslot(w, s, h);
+                if (i == ev->n || h->dropped)
+                        fa_work_ended(w, h, ev->outcome, now_ns);
+                else
+                        fa_list_push_back(&back, &h->link);
+        }
+        while (!fa_list_empty(&back)) {
+                l = back.prev;
+                fa_list_remove(l);
+                fa_work_wait(w, fa_list_entry(l, struct held, link), true);
+        }
+}
+
+void fa_work_slot_input(struct fa_work *w, const struct fa_event *ev, uint64_t now_ns) {
+        struct slot *s = &w->slots[ev->slot];
+
+        switch (ev->kind) {
+        case FA_EV_SLOT_UP:
+                if (!s->up)
+                        w->n_up++;
+                s->up = true;
+                break;
+        case FA_EV_SLOT_RESULT:
+                on_result(w, s, ev->outcome, now_ns);
+                break;
+        case FA_EV_SLOT_RETURNED:
+                on_returned(w, s, ev->n);
+                break;
+        default:
+                on_down(w, s, ev, now_ns);
+        }
+}
+
+/* Waiting: it goes at once.  In a slot: recalled if it has not started, else its slot is killed. */
+void fa_work_cancel(struct fa_work *w, struct held *h) {
+        struct slot *s;
+
+        if (h->state != HELD_SLOT) {
+                if (h->state == HELD_WAITING)
+                        w->n_waiting--;
+                if (h->state == HELD_WAITING && h->from)
+                        h->from->n_held--;
+                fa_work_held_free(w, h);
+                return;
+        }
+        h->dropped = true;
+        s = &w->slots[h->slot];
+        if (!s->kill && op_push(w, FA_WORK_RECALL, h->slot, NULL))
+                s->kill = h;
+}
+
+/* Gives everything that waits back to its dispatchers: other workers may be free. */
+static void give_back(struct fa_work *w, uint64_t now_ns) {
+        for (struct fa_list *l; (l = fa_list_first(&w->waiting));) {
+                struct held *h = fa_list_entry(l, struct held, link);
+                struct fa_item *it = NULL;
+
+                if (h->from && h->from->state == LINK_OPEN)
+                        it = fa_work_item(w, h->from, FA_MSG_RETURN, h, now_ns);
+                if (!it)
+                        return;
+                h->from->n_held--;
+                w->n_waiting--;
+                fa_work_held_free(w, h);
+        }
+}
+
+bool fa_work_drain(struct fa_work *w, uint64_t now_ns) {
+        w->draining = true;
+        give_back(w, now_ns);
+        return w->held.n == 0;
+}
+
+static void report_started(struct fa_work *w, struct slot *s, uint64_t now_ns) {
+        struct held *h = fa_list_entry(fa_list_first(&s->queue), struct held, link);
+
+        if (h->reported || !h->from || h->from->state != LINK_OPEN || now_ns < s->since_ns + STARTED_NS)
+                return;
+        h->reported = fa_work_item(w, h->from, FA_MSG_STARTED, h, now_ns) != NULL;
+}
+
+void fa_work_slot_tick(struct fa_work *w, uint64_t now_ns) {
+        for (unsigned i = 0; i < w->cfg.n_slots && w->n_busy; i++) {
+                struct slot *s = &w->slots[i];
+                if (!s->n)
+                        continue;
+                if (s->n > 1 && !s->slow && !s->kill && now_ns >= s->since_ns + STUCK_NS &&
+                    op_push(w, FA_WORK_RECALL, i, NULL))
+                        s->slow = true;
+                report_started(w, s, now_ns);
+        }
+        if (w->n_waiting && w->n_up && w->n_busy == w->n_up &&
+            now_ns >= w->progress_ns + STUCK_NS) {
+                w->est_all = FA_MAX(w->est_all, STUCK_NS);
+                give_back(w, now_ns);
+        }
+}
+
+uint64_t fa_work_slot_deadline(const struct fa_work *w) {
+        uint64_t at = FA_NEVER;
+
+        if (!w->n_busy)
+                return at;
+        for (unsigned i = 0; i < w->cfg.n_slots; i++) {
+                const struct slot *s = &w->slots[i];
+                if (!s->n)
+                        continue;
+                if (s->n > 1 && !s->slow && !s->kill)
+                        at = FA_MIN(at, s->since_ns + STUCK_NS);
+                const struct held *h =
+                        fa_list_entry(fa_list_first(&s->queue), struct held, link);
+                if (!h->reported && h->from && h->from->state == LINK_OPEN)
+                        at = FA_MIN(at, s->since_ns + STARTED_NS);
+        }
+        if (w->n_waiting && w->n_up && w->n_busy == w->n_up)
+                at = FA_MIN(at, w->progress_ns + STUCK_NS);
+        return at;
+}

@@ -1,0 +1,462 @@
+/*
+ * work.c - the worker machine: its links to dispatchers, and the hand-outs it holds
+ *
+ * A hand-out is named by id and fence.  A result is kept until some dispatcher answers ACK or
+ * STALE; NOT_MINE and silence mean "offer it again, to everyone".
+ */
+#include "core/work.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/work-private.h"
+
+int fa_work_new(struct fa_work **ret, const struct fa_work_cfg *cfg) {
+        struct fa_work *w = calloc(1, sizeof(*w));
+
+        if (!w)
+                return -ENOMEM;
+        w->cfg = *cfg;
+        fa_map_init(&w->held, cfg->seed);
+        fa_list_init(&w->waiting);
+        fa_list_init(&w->results);
+        fa_outbox_init(&w->outbox);
+        w->slots = calloc(cfg->n_slots, sizeof(*w->slots));
+        w->est = calloc(cfg->n_functions ? cfg->n_functions : 1, sizeof(*w->est));
+        if (!w->slots || !w->est) {
+                fa_work_free(w);
+                return -ENOMEM;
+        }
+        for (unsigned i = 0; i < cfg->n_slots; i++)
+                fa_list_init(&w->slots[i].queue);
+        *ret = w;
+        return 0;
+}
+
+void fa_work_held_free(struct fa_work *w, struct held *h) {
+        fa_list_remove(&h->link);
+        fa_map_remove(&w->held, &h->node);
+        fa_blob_unref(h->payload);
+        fa_outcome_deinit(&h->outcome);
+        free(h);
+}
+
+struct fa_work *fa_work_free(struct fa_work *w) {
+        struct fa_map_node *n;
+        size_t it = 0;
+
+        if (!w)
+                return NULL;
+        while ((n = fa_map_next(&w->held, &it))) {
+                struct held *h = fa_container_of(n, struct held, node);
+                fa_blob_unref(h->payload);
+                fa_outcome_deinit(&h->outcome);
+                free(h);
+        }
+        fa_map_deinit(&w->held);
+        fa_outbox_deinit(&w->outbox);
+        free(w->slots);
+        free(w->est);
+        free(w->ops);
+        free(w);
+        return NULL;
+}
+
+/* ---- links ---- */
+
+static void say_hello(struct fa_work *w, struct link *l, uint64_t now_ns) {
+        struct fa_msg *m = fa_outbox_msg(&w->outbox, &l->lane, FA_MSG_HELLO);
+
+        l->sent_ns = now_ns;
+        if (!m)
+                return;
+        m->role = FA_ROLE_WORKER;
+        m->from = w->cfg.incarnation;
+}
+
+int fa_work_connect(struct fa_work *w, uint64_t key, uint64_t now_ns) {
+        struct link *l;
+
+        if (w->n_links == LINKS_MAX)
+                return FAAS_E_LIMIT;
+        l = &w->links[w->n_links++];
+        *l = (struct link){.lane = {.to = key}, .heard_ns = now_ns, .interval_ns = FA_NS_PER_S};
+        say_hello(w, l, now_ns);
+        return 0;
+}
+
+static struct link *link_find(struct fa_work *w, uint64_t key) {
+        for (unsigned i = 0; i < w->n_links; i++)
+                if (w->links[i].lane.to == key)
+                        return &w->links[i];
+        return NULL;
+}
+
+static void head(struct fa_work *w, struct link *l, struct fa_msg *m, uint64_t now_ns) {
+        m->epoch = l->epoch;
+        m->session = l->session;
+        m->grant = fa_work_grant(w);
+        l->sent_ns = now_ns;
+}
+
+struct fa_item *fa_work_item(struct fa_work *w,
+                             struct link *l,
+                             enum fa_msg_type type,
+                             const struct held *h,
+                             uint64_t now_ns) {
+        struct fa_msg *m;
+        size_t text = fa_blob_len(h->outcome.text) + fa_blob_len(h->outcome.log);
+        struct fa_item *it = fa_outbox_item(&w->outbox, &l->lane, type, l->epoch, l->session,
+                                            fa_blob_len(h->outcome.payload), text, &m);
+
+        if (!it)
+                return NULL;
+        head(w, l, m, now_ns);
+        it->id = h->id;
+        it->fence = h->fence;
+        return it;
+}
+
+void fa_work_send_result(struct fa_work *w, struct link *l, struct held *h, uint64_t now_ns) {
+        struct fa_item *it = fa_work_item(w, l, FA_MSG_RESULT, h, now_ns);
+
+        if (!it)
+                return;
+        it->final = 1;
+        it->state = h->outcome.status;
+        it->failure = h->outcome.failure;
+        it->code = h->outcome.code;
+        it->payload = fa_blob_ref(h->outcome.payload);
+        it->text = fa_blob_ref(h->outcome.text);
+        it->log = fa_blob_ref(h->outcome.log);
+}
+
+/* A part of the REGISTER list, with the functions' names. */
+static struct fa_msg *register_part(struct fa_work *w, struct link *l, uint64_t now_ns) {
+        struct fa_msg *m = fa_outbox_msg(&w->outbox, &l->lane, FA_MSG_REGISTER);
+        size_t n = w->cfg.n_functions;
+
+        if (!m)
+                return NULL;
+        head(w, l, m, now_ns);
+        m->from = w->cfg.incarnation;
+        m->n_slots = w->cfg.n_slots;
+        m->names_own = calloc(n ? n : 1, sizeof(*m->names_own));
+        if (!m->names_own)
+                return NULL;
+        for (size_t i = 0; i < n; i++)
+                m->names_own[i] = (struct fa_slice){(const uint8_t *)w->cfg.functions[i],
+                                                    strlen(w->cfg.functions[i])};
+        m->names = m->names_own;
+        m->n_names = (uint32_t)n;
+        return m;
+}
+
+static bool list_held(struct fa_work *w, struct link *l, uint64_t now_ns) {
+        enum { PART_MAX = 128 };
+        struct fa_msg *m = register_part(w, l, now_ns);
+        struct fa_map_node *n;
+        size_t it = 0;
+
+        while (m && (n = fa_map_next(&w->held, &it))) {
+                const struct held *h = fa_container_of(n, struct held, node);
+                struct fa_item *item;
+                if (h->dropped)
+                        continue;
+                if (m->n_items == PART_MAX) {
+                        m->more = 1;
+                        m = register_part(w, l, now_ns);
+                        if (!m)
+                                return false;
+                }
+                item = fa_msg_add(m);
+                if (!item)
+                        return false;
+                item->id = h->id;
+                item->fence = h->fence;
+                item->state = h->state == HELD_RESULT ? FA_HELD_RESULT : FA_HELD_WAITING;
+                if (h->state == HELD_SLOT &&
+                    fa_list_first(&w->slots[h->slot].queue) == &h->link)
+                        item->state = FA_HELD_STARTED;
+        }
+        return m != NULL;
+}
+
+/* Opens a new session: everything that is held is listed, every result offered again. */
+static void on_welcome(struct fa_work *w, struct link *l, const struct fa_msg *m, uint64_t now_ns) {
+        struct fa_list *it;
+
+        l->epoch = m->from;
+        l->interval_ns = m->interval_ms * FA_NS_PER_MS;
+        l->liveness = m->liveness;
+        l->phase_ns = m->phase_ms * FA_NS_PER_MS;
+        l->first_beat = l->state == LINK_HELLO;
+        l->state = LINK_OPEN;
+        l->session = ++w->session;
+        l->seen_seq = 0;
+        if (!list_held(w, l, now_ns)) {
+                l->state = LINK_HELLO; /* no memory: once more from the start */
+                return;
+        }
+        fa_list_for_each(it, &w->results)
+                fa_work_send_result(w, l, fa_list_entry(it, struct held, link), now_ns);
+}
+
+/* ---- hand-outs ---- */
+
+static struct faas_id held_key(const struct faas_id *id, const struct fa_fence *f) {
+        struct faas_id key = *id;
+        uint64_t mix = f->n ^ ((uint64_t)f->gen << 48) ^ (f->partition << 20), lo;
+
+        memcpy(&lo, key.b + 8, sizeof(lo));
+        lo ^= mix;
+        memcpy(key.b + 8, &lo, sizeof(lo));
+        return key;
+}
+
+static struct held *held_find(const struct fa_work *w, const struct faas_id *id, const struct fa_fence *f) {
+        struct faas_id key = held_key(id, f);
+        struct fa_map_node *n = fa_map_find(&w->held, &key);
+        struct held *h = n ? fa_container_of(n, struct held, node) : NULL;
+
+        if (!h || memcmp(&h->id, id, sizeof(*id)) != 0 || !fa_fence_eq(&h->fence, f))
+                return NULL;
+        return h;
+}
+
+static int function_index(const struct fa_work *w, struct fa_slice name) {
+        for (size_t i = 0; i < w->cfg.n_functions; i++) {
+                const char *f = w->cfg.functions[i];
+                if (strlen(f) == name.len && memcmp(f, name.p, name.len) == 0)
+                        return (int)i;
+        }
+        return -1;
+}
+
+static void on_task(struct fa_work *w, struct link *l, const struct fa_item *it, uint64_t now_ns) {
+        struct held *h = held_find(w, &it->id, &it->fence);
+        int f = function_index(w, it->function);
+
+        if (h)
+                return; /* a duplicate */
+        h = calloc(1, sizeof(*h));
+        if (!h)
+                return; /* as if lost: the beat's count tells */
+        h->node.key = held_key(&it->id, &it->fence);
+        if (fa_map_insert(&w->held, &h->node)) {
+                free(h);
+                return;
+        }
+        fa_list_init(&h->link);
+        h->id = it->id;
+        h->fence = it->fence;
+        h->from = l;
+        h->timeout_ms = it->timeout_ms;
+        l->n_held++;
+        if (f < 0) {
+                struct fa_outcome o;
+                fa_outcome_fail(&o, FAAS_FAILURE_NO_FUNCTION, 0,
+                                "the worker does not have this function");
+                fa_work_ended(w, h, &o, now_ns);
+                fa_outcome_deinit(&o);
+                return;
+        }
+        h->payload = fa_blob_ref(it->payload);
+        h->function = w->cfg.functions[f];
+        h->est = &w->est[f];
+        if (!w->n_waiting)
+                w->progress_ns = now_ns;
+        fa_work_wait(w, h, false);
+}
+
+/* ACK: it is safe.  STALE: nobody wants it. */
+static void on_answer(struct fa_work *w, const struct fa_msg *m, const struct fa_item *it, uint64_t now_ns) {
+        struct held *h = held_find(w, &it->id, &it->fence);
+
+        if (!h)
+                return;
+        if (m->type == FA_MSG_NOT_MINE && fa_rule(KEEP_NOT_MINE)) {
+                if (h->state != HELD_RESULT)
+                        return;
+                fa_list_remove(&h->link); /* the retry offers it to everyone */
+                h->again_ns = now_ns + RESEND_NS;
+                fa_list_push_back(&w->results, &h->link);
+        } else if (h->state == HELD_RESULT) {
+                fa_work_held_free(w, h);
+        } else if (m->type == FA_MSG_STALE || m->type == FA_MSG_CANCEL) {
+                if (h->state == HELD_SLOT && m->type == FA_MSG_STALE)
+                        h->dropped = true; /* it may run to its end, unheard */
+                else
+                        fa_work_cancel(w, h);
+        }
+}
+
+static void on_adopt(struct fa_work *w, struct link *l, const struct fa_item *it) {
+        struct held *h = held_find(w, &it->id, &it->fence);
+
+        if (!h || h->from == l)
+                return;
+        if (h->state != HELD_RESULT) {
+                if (h->from)
+                        h->from->n_held--;
+                l->n_held++;
+        }
+        h->from = l;
+}
+
+static void on_session_msg(struct fa_work *w, struct link *l, const struct fa_msg *m, uint64_t now_ns) {
+        if (m->type == FA_MSG_TASK) {
+                if (m->seq <= l->seen_seq && fa_rule(TASK_SEQ))
+                        return; /* a repeat, or overtaken */
+                l->seen_seq = m->seq;
+        }
+        for (uint32_t i = 0; i < m->n_items; i++) {
+                const struct fa_item *it = &m->items[i];
+                if (m->type == FA_MSG_TASK)
+                        on_task(w, l, it, now_ns);
+                else if (m->type == FA_MSG_ADOPT)
+                        on_adopt(w, l, it);
+                else
+                        on_answer(w, m, it, now_ns);
+        }
+}
+
+static void on_msg(struct fa_work *w, struct link *l, const struct fa_msg *m, uint64_t now_ns) {
+        if (m->type == FA_MSG_WELCOME && m->epoch == 0) {
+                say_hello(w, l, now_ns); /* it does not know me */
+                return;
+        }
+        if (m->epoch != w->cfg.incarnation && fa_rule(EPOCH))
+                return; /* meant for who was here before me */
+        l->heard_ns = now_ns;
+        switch (m->type) {
+        case FA_MSG_WELCOME:
+                on_welcome(w, l, m, now_ns);
+                break;
+        case FA_MSG_DISCONNECT:
+                l->state = LINK_HELLO;
+                say_hello(w, l, now_ns);
+                break;
+        case FA_MSG_TASK:
+        case FA_MSG_ADOPT:
+        case FA_MSG_CANCEL:
+                if (l->state == LINK_OPEN && (m->session == l->session || !fa_rule(SESSION)))
+                        on_session_msg(w, l, m, now_ns);
+                break;
+        case FA_MSG_ACK:
+        case FA_MSG_STALE:
+        case FA_MSG_NOT_MINE: /* they go by the fence, whatever the session */
+                on_session_msg(w, l, m, now_ns);
+                break;
+        default:
+                break;
+        }
+}
+
+int fa_work_input(struct fa_work *w, const struct fa_event *ev, uint64_t now_ns) {
+        struct link *l;
+
+        switch (ev->kind) {
+        case FA_EV_MSG:
+                l = link_find(w, ev->peer);
+                if (l)
+                        on_msg(w, l, ev->msg, now_ns);
+                break;
+        case FA_EV_PEER_DOWN:
+                l = link_find(w, ev->peer);
+                if (l)
+                        l->state = LINK_HELLO;
+                break;
+        case FA_EV_SLOT_UP:
+        case FA_EV_SLOT_RESULT:
+        case FA_EV_SLOT_RETURNED:
+        case FA_EV_SLOT_DOWN:
+                if (ev->slot >= w->cfg.n_slots)
+                        return -EINVAL;
+                fa_work_slot_input(w, ev, now_ns);
+                break;
+        default:
+                return -EINVAL;
+        }
+        fa_work_assign(w, now_ns);
+        return 0;
+}
+
+static void beat(struct fa_work *w, struct link *l, uint64_t now_ns) {
+        struct fa_msg *m = fa_outbox_msg(&w->outbox, &l->lane, FA_MSG_BEAT);
+
+        l->first_beat = false;
+        l->sent_ns = now_ns;
+        if (!m)
+                return;
+        head(w, l, m, now_ns);
+        m->seq = l->seen_seq;
+        m->held = l->n_held;
+}
+
+/* When this link wants to be looked at. */
+static uint64_t link_deadline(const struct link *l) {
+        uint64_t wait = l->first_beat ? l->phase_ns : l->interval_ns;
+
+        if (!l->interval_ns)
+                return FA_NEVER;
+        if (l->state == LINK_HELLO)
+                return l->sent_ns + l->interval_ns;
+        return FA_MIN(l->sent_ns + wait, l->heard_ns + l->interval_ns * l->liveness);
+}
+
+static void link_tick(struct fa_work *w, struct link *l, uint64_t now_ns) {
+        if (link_deadline(l) > now_ns)
+                return;
+        if (l->state == LINK_HELLO) {
+                say_hello(w, l, now_ns);
+        } else if (now_ns >= l->heard_ns + l->interval_ns * l->liveness) {
+                l->state = LINK_HELLO; /* silent: is it still there? */
+                l->heard_ns = now_ns;
+                say_hello(w, l, now_ns);
+        } else {
+                beat(w, l, now_ns);
+        }
+}
+
+void fa_work_tick(struct fa_work *w, uint64_t now_ns) {
+        struct fa_list *first;
+
+        fa_work_slot_tick(w, now_ns);
+        while ((first = fa_list_first(&w->results))) {
+                struct held *h = fa_list_entry(first, struct held, link);
+                if (h->again_ns > now_ns)
+                        break;
+                fa_list_remove(first);
+                h->again_ns = now_ns + RESEND_NS;
+                fa_list_push_back(&w->results, first);
+                for (unsigned i = 0; i < w->n_links; i++)
+                        if (w->links[i].state == LINK_OPEN)
+                                fa_work_send_result(w, &w->links[i], h, now_ns);
+        }
+        for (unsigned i = 0; i < w->n_links; i++)
+                link_tick(w, &w->links[i], now_ns);
+        if (w->draining)
+                (void)fa_work_drain(w, now_ns);
+        fa_work_assign(w, now_ns);
+}
+
+uint64_t fa_work_deadline(const struct fa_work *w) {
+        uint64_t at = fa_work_slot_deadline(w);
+        const struct fa_list *first = fa_list_first(&w->results);
+
+        for (unsigned i = 0; i < w->n_links; i++)
+                at = FA_MIN(at, link_deadline(&w->links[i]));
+        if (first)
+                at = FA_MIN(at, fa_container_of(first, const struct held, link)->again_ns);
+        return at;
+}
+
+struct fa_outbox *fa_work_outbox(struct fa_work *w) {
+        return &w->outbox;
+}
+
+size_t fa_work_held(const struct fa_work *w) {
+        return w->held.n;
+}

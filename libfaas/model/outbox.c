@@ -1,0 +1,100 @@
+/*
+ * outbox.c - a queue of messages with batches per receiver
+ *
+ * Once anything was popped, every open batch is closed (the turn number moves on): a message that
+ * the shell holds must not change any more.
+ */
+#include "model/outbox.h"
+
+#include <stdlib.h>
+
+/* An item without texts: id 18, fence 28, function and queue 66 each, digest 34, numbers 38. */
+#define ITEM_MAX 250
+#define ENVELOPE_ROOM (FA_ENVELOPE_MAX - 512) /* less a header */
+
+void fa_outbox_init(struct fa_outbox *o) {
+        *o = (struct fa_outbox){.turn = 1};
+}
+
+void fa_outbox_deinit(struct fa_outbox *o) {
+        for (size_t i = o->head; i < o->n; i++)
+                fa_msg_free(o->v[i].msg);
+        free(o->v);
+        fa_outbox_init(o);
+}
+
+static bool push(struct fa_outbox *o, uint64_t to, struct fa_msg *m) {
+        if (o->n == o->cap) {
+                size_t cap = o->cap ? o->cap * 2 : 16;
+                struct fa_out *v = realloc(o->v, cap * sizeof(*v));
+
+                if (!v)
+                        return false;
+                o->v = v;
+                o->cap = cap;
+        }
+        o->v[o->n++] = (struct fa_out){to, m};
+        return true;
+}
+
+struct fa_msg *fa_outbox_msg(struct fa_outbox *o, struct fa_lane *l, enum fa_msg_type type) {
+        struct fa_msg *m;
+
+        if (fa_msg_new(&m, type)) {
+                o->lost++;
+                return NULL;
+        }
+        if (!push(o, l->to, m)) {
+                fa_msg_free(m);
+                o->lost++;
+                return NULL;
+        }
+        l->open = m;
+        l->turn = o->turn;
+        l->bytes = 0;
+        l->envelope = 0;
+        return m;
+}
+
+struct fa_item *fa_outbox_item(struct fa_outbox *o,
+                               struct fa_lane *l,
+                               enum fa_msg_type type,
+                               uint64_t epoch,
+                               uint64_t session,
+                               size_t payload_len,
+                               size_t text_len,
+                               struct fa_msg **ret_msg) {
+        struct fa_msg *m = l->turn == o->turn ? l->open : NULL;
+        struct fa_item *it;
+
+        if (!m || m->type != type || m->epoch != epoch || m->session != session ||
+            m->n_items == FA_BATCH_MAX || l->envelope + ITEM_MAX + text_len > ENVELOPE_ROOM ||
+            (m->n_items && l->bytes + payload_len > FA_BATCH_BYTES)) {
+                m = fa_outbox_msg(o, l, type);
+                if (!m)
+                        return NULL;
+                m->epoch = epoch;
+                m->session = session;
+        }
+        it = fa_msg_add(m);
+        if (!it) {
+                o->lost++;
+                return NULL;
+        }
+        l->bytes += payload_len;
+        l->envelope += ITEM_MAX + text_len;
+        if (ret_msg)
+                *ret_msg = m;
+        return it;
+}
+
+bool fa_outbox_pop(struct fa_outbox *o, uint64_t *ret_to, struct fa_msg **ret) {
+        o->turn++;
+        if (o->head == o->n) {
+                o->head = o->n = 0;
+                return false;
+        }
+        *ret_to = o->v[o->head].to;
+        *ret = o->v[o->head++].msg;
+        return true;
+}

@@ -1,0 +1,87 @@
+/*
+ * spec.c - what was submitted
+ *
+ * One allocation per task for everything but the payload, which is a blob of its own because it
+ * travels on in messages.  Never changed after it is made.
+ */
+#include "model/spec.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define DEFAULT_MAX_STRIKES 3 /* DESIGN: a task that kills three slots is at fault itself */
+
+int fa_spec_new(struct fa_spec **ret, const struct fa_item *it) {
+        size_t n = it->function.len + it->queue.len + it->digest.len + 2;
+        struct fa_spec *s = malloc(sizeof(*s) + n);
+
+        if (!s)
+                return -ENOMEM;
+        *s = (struct fa_spec){
+                .refs = 1,
+                .timeout_ms = it->timeout_ms,
+                .max_strikes = it->max_strikes ? it->max_strikes : DEFAULT_MAX_STRIKES,
+                .max_retries = it->max_retries,
+                .payload = fa_blob_ref(it->payload),
+                .priority = it->priority,
+                .function_len = (uint8_t)it->function.len,
+                .queue_len = (uint8_t)it->queue.len,
+                .digest_len = (uint8_t)it->digest.len,
+        };
+        char *p = s->text;
+        memcpy(p, it->function.p, it->function.len);
+        p += it->function.len;
+        *p++ = 0;
+        if (it->queue.len)
+                memcpy(p, it->queue.p, it->queue.len);
+        p += it->queue.len;
+        *p++ = 0;
+        if (it->digest.len)
+                memcpy(p, it->digest.p, it->digest.len);
+        *ret = s;
+        return 0;
+}
+
+struct fa_spec *fa_spec_unref(struct fa_spec *s) {
+        if (s && --s->refs == 0) {
+                fa_blob_unref(s->payload);
+                free(s);
+        }
+        return NULL;
+}
+
+static size_t text_len(const struct fa_spec *s) {
+        return (size_t)s->function_len + s->queue_len + s->digest_len + 2;
+}
+
+bool fa_spec_equal(const struct fa_spec *a, const struct fa_spec *b) {
+        size_t len = fa_blob_len(a->payload);
+
+        return a->function_len == b->function_len && a->queue_len == b->queue_len &&
+               a->digest_len == b->digest_len && a->timeout_ms == b->timeout_ms &&
+               a->max_strikes == b->max_strikes && a->max_retries == b->max_retries &&
+               a->priority == b->priority && memcmp(a->text, b->text, text_len(a)) == 0 &&
+               len == fa_blob_len(b->payload) &&
+               (a->payload == b->payload ||
+                memcmp(fa_blob_ptr(a->payload), fa_blob_ptr(b->payload), len) == 0);
+}
+
+size_t fa_spec_size(const struct fa_spec *s) {
+        return sizeof(*s) + text_len(s) + fa_blob_len(s->payload);
+}
+
+void fa_spec_fill(const struct fa_spec *s, struct fa_item *it) {
+        const uint8_t *p = (const uint8_t *)s->text;
+
+        it->function = (struct fa_slice){p, s->function_len};
+        p += s->function_len + 1;
+        it->queue = (struct fa_slice){p, s->queue_len};
+        p += s->queue_len + 1;
+        it->digest = (struct fa_slice){p, s->digest_len};
+        it->timeout_ms = s->timeout_ms;
+        it->max_strikes = s->max_strikes;
+        it->max_retries = s->max_retries;
+        it->priority = s->priority;
+        it->payload = fa_blob_ref(s->payload);
+}

@@ -1,0 +1,45 @@
+/* spec.h - what was submitted: immutable, counted, shared by core and store */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/blob.h"
+#include "wire/msg.h"
+
+struct fa_spec {
+        uint32_t refs;
+        uint32_t timeout_ms;
+        uint32_t max_strikes; /* never 0: the default is filled in */
+        uint32_t max_retries;
+        struct fa_blob *payload;
+        uint8_t priority;
+        uint8_t function_len;
+        uint8_t queue_len;
+        uint8_t digest_len;
+        char text[]; /* function, NUL, queue, NUL, digest */
+};
+
+/* From a SUBMIT item, which is valid. *ret holds one reference. 0 or -ENOMEM. */
+int fa_spec_new(struct fa_spec **ret, const struct fa_item *it);
+
+/* NULL is fine; returns NULL. */
+struct fa_spec *fa_spec_unref(struct fa_spec *s);
+
+static inline struct fa_spec *fa_spec_ref(struct fa_spec *s) {
+        s->refs++;
+        return s;
+}
+
+/* The same bytes submitted?  An id names one content for ever (FAAS_E_EXISTS). */
+bool fa_spec_equal(const struct fa_spec *a, const struct fa_spec *b);
+
+/* Bytes that it occupies, payload included: for budgets. */
+size_t fa_spec_size(const struct fa_spec *s);
+
+/* Fills the fields of a SUBMIT or TASK item; the slices stay the spec's, the payload is referenced. */
+void fa_spec_fill(const struct fa_spec *s, struct fa_item *it);
+
+static inline struct fa_slice fa_spec_function(const struct fa_spec *s) {
+        return (struct fa_slice){(const uint8_t *)s->text, s->function_len};
+}

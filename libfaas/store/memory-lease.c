@@ -1,0 +1,301 @@
+/*
+ * memory-lease.c - who owns what in the memory store: epochs, leases by ticks, partitions
+ *
+ * A lease counts ticks of the store, not time: while the store itself stands still no lease ages,
+ * because at most one tick passes however long the gap.  An epoch that was fenced never comes
+ * back: its lease is gone, and every group of it is refused.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/rule.h"
+#include "store/memory-private.h"
+
+struct fa_mem_part *fa_mem_part_find(struct fa_memory *m, uint64_t partition) {
+        struct fa_list *it;
+
+        if (m->last_part && m->last_part->partition == partition)
+                return m->last_part;
+        fa_list_for_each(it, &m->parts) {
+                struct fa_mem_part *p = fa_list_entry(it, struct fa_mem_part, link);
+                if (p->partition == partition)
+                        return m->last_part = p;
+        }
+        return NULL;
+}
+
+struct fa_mem_lease *fa_mem_lease_find(struct fa_memory *m, uint64_t epoch) {
+        struct fa_list *it;
+
+        if (m->last_lease && m->last_lease->epoch == epoch)
+                return m->last_lease;
+        fa_list_for_each(it, &m->leases) {
+                struct fa_mem_lease *l = fa_list_entry(it, struct fa_mem_lease, link);
+                if (l->epoch == epoch)
+                        return m->last_lease = l;
+        }
+        return NULL;
+}
+
+static void lease_free(struct fa_memory *m, struct fa_mem_lease *l) {
+        if (m->last_lease == l)
+                m->last_lease = NULL;
+        fa_list_remove(&l->link);
+        free(l);
+}
+
+static bool expired(const struct fa_memory *m, const struct fa_mem_lease *l) {
+        return m->tick - l->tick >= m->cfg.lease_ticks;
+}
+
+static bool owns(struct fa_memory *m, uint64_t epoch, uint64_t partition) {
+        const struct fa_mem_part *p = fa_mem_part_find(m, partition);
+
+        return p && p->owner == epoch;
+}
+
+/* Ordinary groups wait after a lost tail until every living owner has written its state again. */
+static bool all_rebound(const struct fa_memory *m) {
+        const struct fa_list *it;
+
+        fa_list_for_each(it, &m->leases) {
+                const struct fa_mem_lease *l = fa_list_entry(it, struct fa_mem_lease, link);
+                if (l->rebound != m->restarts && !expired(m, l))
+                        return false;
+        }
+        return true;
+}
+
+static bool touches_partition(const struct fa_op *op) {
+        switch (op->kind) {
+        case FA_OP_LOAD:
+        case FA_OP_ACCEPT:
+        case FA_OP_FINISH:
+        case FA_OP_REQUEUE:
+        case FA_OP_HINT:
+        case FA_OP_RESTORE:
+                return true;
+        default:
+                return false;
+        }
+}
+
+static bool ordinary(const struct fa_group *g) {
+        return g->n && touches_partition(&g->ops[0]) && g->ops[0].kind != FA_OP_RESTORE;
+}
+
+int fa_mem_guard(struct fa_memory *m, struct fa_group *g, bool *ret_repeat) {
+        struct fa_mem_lease *l;
+        uint64_t seen = 0;
+
+        if (g->seq == 0)
+                return 0; /* START, REBIND, GET alone: nothing to guard */
+        l = fa_mem_lease_find(m, g->epoch);
+        if (!l)
+                return fa_rule(OWNER) ? FAAS_E_FENCED : 0;
+        for (size_t i = 0; i < g->n && fa_rule(OWNER); i++) {
+                const struct fa_op *op = &g->ops[i];
+                if (!touches_partition(op) || op->partition == seen)
+                        continue;
+                if (!owns(m, g->epoch, op->partition))
+                        return FAAS_E_FENCED;
+                seen = op->partition;
+        }
+        if (l->rebound != m->restarts && fa_rule(REBIND_FIRST))
+                return FAAS_E_UNAVAILABLE; /* this dispatcher has not yet seen that the store was restarted */
+        if (fa_rule(RESTORE_GRACE) && ordinary(g) && !all_rebound(m))
+                return FAAS_E_AGAIN;
+        if (!fa_rule(SEQUENCE))
+                return 0;
+        if (g->seq > l->last_seq + 1)
+                return FAAS_E_UNAVAILABLE; /* a group before it was lost on the way: hand all in again */
+        *ret_repeat = g->seq <= l->last_seq;
+        if (!*ret_repeat)
+                l->last_seq = g->seq;
+        return 0;
+}
+
+static int lease_add(struct fa_memory *m, uint64_t epoch, const char *name, const char *endpoint) {
+        struct fa_mem_lease *l = calloc(1, sizeof(*l));
+
+        if (!l)
+                return -ENOMEM;
+        l->epoch = epoch;
+        l->tick = m->tick;
+        l->rebound = m->restarts;
+        strncpy(l->name, name, sizeof(l->name) - 1);
+        strncpy(l->endpoint, endpoint, sizeof(l->endpoint) - 1);
+        fa_list_push_back(&m->leases, &l->link);
+        return 0;
+}
+
+static int part_add(struct fa_memory *m, uint64_t partition, uint64_t owner) {
+        struct fa_mem_part *p = calloc(1, sizeof(*p));
+
+        if (!p)
+                return -ENOMEM;
+        p->partition = partition;
+        p->owner = owner;
+        p->gen = 1;
+        fa_list_init(&p->records);
+        fa_list_push_back(&m->parts, &p->link);
+        return 0;
+}
+
+/* Lists partitions: those of one owner, or all with owner 0. */
+static void tell_owned(struct fa_memory *m, struct fa_op *op, uint64_t owner) {
+        struct fa_list *it;
+        size_t n = 0;
+
+        fa_list_for_each(it, &m->parts)
+                n++;
+        struct fa_owned *v = calloc(n ? n : 1, sizeof(*v));
+        if (!v) {
+                op->r = -ENOMEM;
+                return;
+        }
+        n = 0;
+        fa_list_for_each(it, &m->parts) {
+                const struct fa_mem_part *p = fa_list_entry(it, struct fa_mem_part, link);
+                if (!owner || p->owner == owner)
+                        v[n++] = (struct fa_owned){p->partition, p->owner, p->gen};
+        }
+        free(op->more->owned);
+        op->more->owned = v;
+        op->more->n_owned = n;
+        op->more->tick = m->tick;
+}
+
+void fa_mem_start(struct fa_memory *m, struct fa_op *op, uint64_t now_ns) {
+        const struct fa_op_more *more = op->more;
+        uint64_t epoch = FA_MAX(m->last_epoch + 1, now_ns / FA_NS_PER_US);
+        struct fa_list *it, *tmp, *p;
+
+        op->r = part_add(m, epoch, epoch);
+        if (!op->r)
+                op->r = lease_add(m, epoch, more->name, more->endpoint);
+        if (op->r)
+                return;
+        m->last_epoch = epoch;
+        fa_list_for_each_safe(it, tmp, &m->leases) {
+                struct fa_mem_lease *l = fa_list_entry(it, struct fa_mem_lease, link);
+                if (l->epoch == epoch || strcmp(l->name, more->name) != 0)
+                        continue;
+                fa_list_for_each(p, &m->parts) {
+                        struct fa_mem_part *part = fa_list_entry(p, struct fa_mem_part, link);
+                        if (part->owner == l->epoch) {
+                                part->owner = epoch;
+                                part->gen++;
+                        }
+                }
+                lease_free(m, l);
+        }
+        op->owner = epoch;
+        tell_owned(m, op, epoch);
+}
+
+void fa_mem_rebind(struct fa_memory *m, struct fa_group *g, struct fa_op *op, uint64_t now_ns) {
+        struct fa_mem_lease *l = fa_mem_lease_find(m, g->epoch);
+        const struct fa_op_more *more = op->more;
+
+        for (size_t i = 0; i < more->n_owned; i++) {
+                const struct fa_owned *o = &more->owned[i];
+                struct fa_mem_part *p = fa_mem_part_find(m, o->partition);
+                if (!p) {
+                        op->r = part_add(m, o->partition, g->epoch);
+                        if (op->r)
+                                return;
+                        p = fa_mem_part_find(m, o->partition);
+                } else if (p->owner > g->epoch ||
+                           (p->owner != g->epoch && (p->gen > o->gen || !fa_rule(REBIND_OLDER)))) {
+                        op->r = FAAS_E_FENCED; /* taken by a later owner */
+                        return;
+                }
+                p->owner = g->epoch;
+                p->gen = FA_MAX(p->gen, o->gen);
+        }
+        if (!l) {
+                op->r = lease_add(m, g->epoch, more->name, more->endpoint);
+                if (op->r)
+                        return;
+                l = fa_mem_lease_find(m, g->epoch);
+        }
+        l->tick = m->tick;
+        l->rebound = m->restarts;
+        l->last_seq = op->cursor;
+        m->last_epoch = FA_MAX(m->last_epoch, g->epoch);
+        tell_owned(m, op, g->epoch);
+}
+
+static void tell_leases(struct fa_memory *m, struct fa_op *op) {
+        struct fa_list *it;
+        size_t n = 0;
+
+        fa_list_for_each(it, &m->leases)
+                n++;
+        op->more->leases = calloc(n ? n : 1, sizeof(*op->more->leases));
+        if (!op->more->leases) {
+                op->r = -ENOMEM;
+                return;
+        }
+        fa_list_for_each(it, &m->leases) {
+                const struct fa_mem_lease *l = fa_list_entry(it, struct fa_mem_lease, link);
+                struct fa_lease *out = &op->more->leases[op->more->n_leases++];
+                out->epoch = l->epoch;
+                out->tick = l->tick;
+                memcpy(out->endpoint, l->endpoint, sizeof(out->endpoint));
+        }
+}
+
+void fa_mem_tick(struct fa_memory *m, struct fa_group *g, struct fa_op *op, uint64_t now_ns) {
+        struct fa_mem_lease *me = fa_mem_lease_find(m, g->epoch);
+        const struct fa_op_more *more = op->more;
+        struct fa_list *it;
+
+        if (!me)
+                return; /* only without the rule OWNER */
+        for (size_t i = 0; i < more->n_owned && fa_rule(TICK_CHECK); i++)
+                if (!owns(m, g->epoch, more->owned[i].partition)) {
+                        g->r = FAAS_E_FENCED;
+                        return;
+                }
+        if (now_ns - m->tick_at_ns >= m->cfg.tick_ns) {
+                uint64_t gap = (now_ns - m->tick_at_ns) / m->cfg.tick_ns;
+                m->tick += fa_rule(TICK_ONE) ? 1 : gap;
+                m->tick_at_ns = now_ns;
+        }
+        if (m->renew_all && fa_rule(RENEW_ALL))
+                fa_list_for_each(it, &m->leases)
+                        fa_list_entry(it, struct fa_mem_lease, link)->tick = m->tick;
+        m->renew_all = false;
+        me->tick = m->tick;
+        tell_leases(m, op);
+        tell_owned(m, op, 0);
+}
+
+void fa_mem_take(struct fa_memory *m, struct fa_group *g, struct fa_op *op) {
+        struct fa_mem_part *p = fa_mem_part_find(m, op->partition);
+        const struct fa_mem_lease *l = p ? fa_mem_lease_find(m, p->owner) : NULL;
+
+        if (!p || (p->owner != op->owner && p->owner != g->epoch) ||
+            (l && p->owner != g->epoch && fa_rule(LEASE) && !expired(m, l))) {
+                op->r = FAAS_E_STALE;
+                return;
+        }
+        if (p->owner != g->epoch) {
+                p->owner = g->epoch;
+                p->gen++;
+        }
+        op->gen = p->gen;
+}
+
+void fa_mem_lease_deinit(struct fa_memory *m) {
+        struct fa_list *it, *tmp;
+
+        fa_list_for_each_safe(it, tmp, &m->parts)
+                free(fa_list_entry(it, struct fa_mem_part, link));
+        fa_list_for_each_safe(it, tmp, &m->leases)
+                free(fa_list_entry(it, struct fa_mem_lease, link));
+}

@@ -1,0 +1,67 @@
+/* memory-private.h - the state of the memory store, shared by its two files */
+#pragma once
+
+#include "base/list.h"
+#include "base/map.h"
+#include "store/memory.h"
+
+#define FA_TOMBS (1u << 16) /* ids remembered after their record went: a direct-mapped table, 1 MiB, touched lazily */
+
+struct fa_mem_record {
+        struct fa_map_node node; /* the id */
+        struct fa_list link;     /* open: in its partition, by acceptance; final: in finals, by age */
+        uint64_t serial;         /* order of acceptance */
+        uint64_t final_at_ns;
+        uint64_t partition;
+        struct fa_fence strike_fence, fence;
+        struct fa_spec *spec;
+        struct fa_outcome outcome;
+        uint32_t strikes, retries;
+        uint32_t size; /* bytes counted for it now */
+        uint8_t state;
+        uint8_t hinted;
+};
+
+struct fa_mem_part {
+        struct fa_list link;
+        uint64_t partition, owner;
+        uint32_t gen;
+        struct fa_list records; /* open ones */
+};
+
+struct fa_mem_lease {
+        struct fa_list link;
+        uint64_t epoch, tick, last_seq;
+        uint32_t rebound; /* how many restarts of the store it has lived through */
+        char name[FA_NAME_MAX + 1];
+        char endpoint[FA_ENDPOINT_MAX];
+};
+
+struct fa_memory {
+        struct fa_store_cfg cfg;
+        struct fa_map records;
+        struct fa_list finals;
+        struct fa_list parts, leases;
+        struct fa_mem_part *last_part;   /* most groups touch one partition and one lease: looked up once */
+        struct fa_mem_lease *last_lease;
+        uint64_t n_open, n_final, open_bytes, final_bytes, serial;
+        uint64_t last_epoch;
+        uint64_t tick, tick_at_ns;
+        uint32_t restarts;
+        bool renew_all; /* the first tick after a restart renews every lease */
+        struct faas_id *tombs[2]; /* this minute's and the one before */
+        uint64_t tombs_at_ns;
+};
+
+struct fa_mem_part *fa_mem_part_find(struct fa_memory *m, uint64_t partition);
+struct fa_mem_lease *fa_mem_lease_find(struct fa_memory *m, uint64_t epoch);
+
+/* The group's guard: 0, FAAS_E_FENCED, FAAS_E_AGAIN; *ret_repeat: it ran before. */
+int fa_mem_guard(struct fa_memory *m, struct fa_group *g, bool *ret_repeat);
+
+/* The operations on epochs, leases and partitions. */
+void fa_mem_start(struct fa_memory *m, struct fa_op *op, uint64_t now_ns);
+void fa_mem_rebind(struct fa_memory *m, struct fa_group *g, struct fa_op *op, uint64_t now_ns);
+void fa_mem_tick(struct fa_memory *m, struct fa_group *g, struct fa_op *op, uint64_t now_ns);
+void fa_mem_take(struct fa_memory *m, struct fa_group *g, struct fa_op *op);
+void fa_mem_lease_deinit(struct fa_memory *m);

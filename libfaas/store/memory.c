@@ -1,0 +1,519 @@
+/*
+ * memory.c - the memory store: the reference implementation, the meaning of each operation in code
+ *
+ * Everything runs at once, inside apply(), single-threaded.  It holds the tasks of one process; the
+ * simulation lets several dispatchers share one.  Durable back-ends must give the same answers.
+ * Epochs, leases and partitions are in memory-lease.c.
+ */
+#include "store/memory.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/rule.h"
+#include "store/memory-private.h"
+
+#define TOMB_NS (60 * FA_NS_PER_S) /* a tombstone stays this long at least, unless many follow */
+
+static struct fa_mem_record *find(const struct fa_memory *m, const struct faas_id *id) {
+        struct fa_map_node *n = fa_map_find(&m->records, id);
+
+        return n ? fa_container_of(n, struct fa_mem_record, node) : NULL;
+}
+
+/* Two tables, each a minute: the older one is forgotten when the younger is a minute old. */
+static struct faas_id *tomb_place(const struct fa_memory *m, unsigned which, const struct faas_id *id) {
+        uint32_t h;
+
+        memcpy(&h, id->b + 12, sizeof(h));
+        h = __builtin_bswap32(h);
+        return &m->tombs[which][(h ^ (h >> 16)) & (FA_TOMBS - 1)];
+}
+
+static bool tomb_has(const struct fa_memory *m, const struct faas_id *id) {
+        return (m->tombs[0] && memcmp(tomb_place(m, 0, id), id, sizeof(*id)) == 0) ||
+               (m->tombs[1] && memcmp(tomb_place(m, 1, id), id, sizeof(*id)) == 0);
+}
+
+static void tomb_add(struct fa_memory *m, const struct faas_id *id) {
+        if (!m->tombs[0])
+                m->tombs[0] = calloc(FA_TOMBS, sizeof(struct faas_id));
+        if (m->tombs[0])
+                *tomb_place(m, 0, id) = *id;
+}
+
+/* Takes its bytes out of the count; the outcome's or the spec's, as it is open or final. */
+static void uncount(struct fa_memory *m, struct fa_mem_record *r) {
+        if (fa_state_final(r->state)) {
+                m->n_final--;
+                m->final_bytes -= r->size;
+        } else {
+                m->n_open--;
+                m->open_bytes -= r->size;
+        }
+}
+
+static void record_free(struct fa_memory *m, struct fa_mem_record *r) {
+        uncount(m, r);
+        fa_list_remove(&r->link);
+        fa_map_remove(&m->records, &r->node);
+        fa_spec_unref(r->spec);
+        fa_outcome_deinit(&r->outcome);
+        free(r);
+}
+
+static uint32_t outcome_size(const struct fa_outcome *o) {
+        return (uint32_t)(sizeof(struct fa_mem_record) + fa_blob_len(o->payload) +
+                          fa_blob_len(o->text) + fa_blob_len(o->log));
+}
+
+/* The spec is of no use any more: only the result is still asked for. */
+static void make_final(struct fa_memory *m, struct fa_mem_record *r, uint64_t now_ns) {
+        r->spec = fa_spec_unref(r->spec);
+        r->final_at_ns = now_ns;
+        fa_list_remove(&r->link);
+        fa_list_push_back(&m->finals, &r->link);
+        r->size = outcome_size(&r->outcome);
+        m->n_final++;
+        m->final_bytes += r->size;
+        while (m->final_bytes > m->cfg.result_bytes && m->n_final > 1) {
+                struct fa_mem_record *old =
+                        fa_list_entry(fa_list_first(&m->finals), struct fa_mem_record, link);
+                tomb_add(m, &old->node.key);
+                record_free(m, old);
+        }
+}
+
+/* The answer "there is a record": a copy with references. */
+static void tell(struct fa_op *op, const struct fa_mem_record *r) {
+        struct fa_record *rec = calloc(1, sizeof(*rec));
+
+        if (!rec) {
+                op->r = -ENOMEM;
+                return;
+        }
+        struct fa_record view = {
+                .id = r->node.key,
+                .partition = r->partition,
+                .state = r->state,
+                .hinted = r->hinted,
+                .strikes = r->strikes,
+                .retries = r->retries,
+                .strike_fence = r->strike_fence,
+                .fence = r->fence,
+                .spec = r->spec,
+                .outcome = r->outcome,
+        };
+        fa_record_copy(rec, &view);
+        op->rec = rec;
+}
+
+static int record_add(struct fa_memory *m, struct fa_op *op, struct fa_mem_record **ret) {
+        struct fa_mem_part *p = fa_mem_part_find(m, op->partition);
+        struct fa_mem_record *r;
+
+        if (!p)
+                return FAAS_E_STALE;
+        r = calloc(1, sizeof(*r));
+        if (!r)
+                return -ENOMEM;
+        r->node.key = op->id;
+        if (fa_map_insert(&m->records, &r->node)) {
+                free(r);
+                return -ENOMEM;
+        }
+        r->partition = op->partition;
+        r->state = FAAS_QUEUED;
+        r->serial = ++m->serial;
+        r->spec = fa_spec_ref(op->spec);
+        r->size = (uint32_t)(sizeof(*r) + fa_spec_size(op->spec));
+        fa_list_push_back(&p->records, &r->link);
+        m->n_open++;
+        m->open_bytes += r->size;
+        *ret = r;
+        return 0;
+}
+
+static void run_accept(struct fa_memory *m, struct fa_op *op, bool repeat) {
+        struct fa_mem_record *r = find(m, &op->id);
+
+        if (r && !fa_rule(ACCEPT_ONCE)) {
+                record_free(m, r);
+                r = NULL;
+        }
+        if (r) {
+                /* A repeated group finds what it wrote itself: that is success. */
+                op->r = repeat && r->partition == op->partition && !fa_state_final(r->state)
+                                ? 0
+                                : FAAS_E_EXISTS;
+                op->differs = r->spec && !fa_spec_equal(r->spec, op->spec);
+                tell(op, r);
+                return;
+        }
+        if (tomb_has(m, &op->id))
+                op->r = FAAS_E_GONE;
+        else if (repeat)
+                op->r = FAAS_E_LIMIT; /* it was refused then */
+        else if (m->n_open >= m->cfg.max_tasks ||
+                 m->open_bytes + fa_spec_size(op->spec) > m->cfg.max_bytes)
+                op->r = FAAS_E_LIMIT;
+        else
+                op->r = record_add(m, op, &r);
+}
+
+static void run_finish(struct fa_memory *m, struct fa_op *op, bool repeat, uint64_t now_ns) {
+        struct fa_mem_record *r = find(m, &op->id);
+
+        if (!r) {
+                op->r = tomb_has(m, &op->id) ? FAAS_E_GONE : FAAS_E_NOENT;
+                return;
+        }
+        if (fa_state_final(r->state) && fa_rule(FINAL_STAYS)) {
+                op->r = repeat && fa_fence_eq(&r->fence, &op->fence) &&
+                                        r->state == op->outcome.status
+                                ? 0
+                                : FAAS_E_EXISTS;
+                if (op->r)
+                        tell(op, r);
+                return;
+        }
+        if (r->partition != op->partition) {
+                op->r = FAAS_E_STALE;
+                tell(op, r);
+                return;
+        }
+        if (repeat)
+                return; /* written by the first run, undone by nobody */
+        uncount(m, r);
+        fa_outcome_deinit(&r->outcome);
+        fa_outcome_ref(&r->outcome, &op->outcome);
+        r->state = op->outcome.status;
+        r->fence = op->fence;
+        r->strikes = op->strikes;
+        make_final(m, r, now_ns);
+}
+
+static void run_requeue(struct fa_memory *m, struct fa_op *op) {
+        struct fa_mem_record *r = find(m, &op->id);
+
+        if (!r || r->partition != op->partition) {
+                op->r = FAAS_E_NOENT;
+                return;
+        }
+        if (fa_state_final(r->state)) {
+                op->r = FAAS_E_EXISTS;
+                return;
+        }
+        r->strikes = fa_rule(STRIKE_ABSOLUTE) ? op->strikes : r->strikes + (op->strikes > 0);
+        r->retries = op->retries;
+        r->strike_fence = op->fence;
+}
+
+static void run_restore(struct fa_memory *m, struct fa_op *op, uint64_t now_ns) {
+        struct fa_mem_record *r = find(m, &op->id);
+
+        if (r && (r->partition != op->partition || fa_state_final(r->state))) {
+                op->r = FAAS_E_EXISTS; /* somebody accepted it anew meanwhile, or it is done */
+                tell(op, r);
+                return;
+        }
+        if (r && !fa_rule(RESTORE_FALLEN))
+                return;
+        if (!r && (op->r = record_add(m, op, &r)))
+                return;
+        r->strikes = op->strikes;
+        r->retries = op->retries;
+        if (fa_state_final(op->state)) {
+                uncount(m, r);
+                fa_outcome_ref(&r->outcome, &op->outcome);
+                r->state = op->state;
+                r->fence = op->fence;
+                make_final(m, r, now_ns);
+        } else {
+                r->strike_fence = op->fence;
+        }
+}
+
+static void run_load(struct fa_memory *m, struct fa_op *op) {
+        enum { LOAD_MAX = 256 };
+        struct fa_mem_part *p = fa_mem_part_find(m, op->partition);
+        struct fa_op_more *more = op->more;
+        struct fa_list *it;
+
+        more->recs = calloc(LOAD_MAX, sizeof(*more->recs));
+        if (!p || !more->recs) {
+                op->r = p ? -ENOMEM : FAAS_E_NOENT;
+                return;
+        }
+        fa_list_for_each(it, &p->records) {
+                const struct fa_mem_record *r = fa_list_entry(it, struct fa_mem_record, link);
+                if (r->serial <= op->cursor)
+                        continue;
+                if (more->n_recs == LOAD_MAX)
+                        return;
+                struct fa_record view = {
+                        .id = r->node.key,
+                        .partition = r->partition,
+                        .state = r->state,
+                        .hinted = r->hinted,
+                        .strikes = r->strikes,
+                        .retries = r->retries,
+                        .strike_fence = r->strike_fence,
+                        .spec = r->spec,
+                };
+                fa_record_copy(&more->recs[more->n_recs++], &view);
+                op->cursor = r->serial;
+        }
+        op->cursor = FA_CURSOR_END;
+}
+
+static void run_get(struct fa_memory *m, struct fa_op *op) {
+        const struct fa_mem_record *r = find(m, &op->id);
+
+        if (r)
+                tell(op, r);
+        else
+                op->r = tomb_has(m, &op->id) ? FAAS_E_GONE : FAAS_E_NOENT;
+}
+
+/* Only what is final goes; whoever forgets an open task has misunderstood. */
+static void run_forget(struct fa_memory *m, struct fa_op *op) {
+        struct fa_mem_record *r = find(m, &op->id);
+
+        if (!r || !fa_state_final(r->state)) {
+                op->r = FAAS_E_NOENT;
+                return;
+        }
+        tomb_add(m, &op->id);
+        record_free(m, r);
+}
+
+static void run_hint(struct fa_memory *m, struct fa_op *op) {
+        struct fa_mem_record *r = find(m, &op->id);
+
+        if (r)
+                r->hinted = 1;
+}
+
+static void run_op(struct fa_memory *m, struct fa_group *g, struct fa_op *op, bool repeat, uint64_t now_ns) {
+        switch (op->kind) {
+        case FA_OP_START:
+                fa_mem_start(m, op, now_ns);
+                break;
+        case FA_OP_REBIND:
+                fa_mem_rebind(m, g, op, now_ns);
+                break;
+        case FA_OP_TICK:
+                fa_mem_tick(m, g, op, now_ns);
+                break;
+        case FA_OP_TAKE:
+                fa_mem_take(m, g, op);
+                break;
+        case FA_OP_LOAD:
+                run_load(m, op);
+                break;
+        case FA_OP_ACCEPT:
+                run_accept(m, op, repeat);
+                break;
+        case FA_OP_FINISH:
+                run_finish(m, op, repeat, now_ns);
+                break;
+        case FA_OP_REQUEUE:
+                if (!repeat)
+                        run_requeue(m, op);
+                break;
+        case FA_OP_HINT:
+                run_hint(m, op);
+                break;
+        case FA_OP_RESTORE:
+                run_restore(m, op, now_ns);
+                break;
+        case FA_OP_GET:
+                run_get(m, op);
+                break;
+        case FA_OP_FORGET:
+                run_forget(m, op);
+                break;
+        default:
+                op->r = -EINVAL;
+        }
+}
+
+void fa_memory_run(struct fa_memory *m, struct fa_group *g, uint64_t now_ns) {
+        bool repeat = false;
+
+        g->r = fa_mem_guard(m, g, &repeat);
+        if (g->r)
+                return;
+        for (size_t i = 0; i < g->n && !g->r; i++)
+                run_op(m, g, &g->ops[i], repeat, now_ns);
+}
+
+void fa_memory_tick(struct fa_memory *m, uint64_t now_ns) {
+        struct fa_list *it, *tmp;
+
+        if (now_ns - m->tombs_at_ns >= TOMB_NS) {
+                struct faas_id *old = m->tombs[1];
+                m->tombs[1] = m->tombs[0];
+                m->tombs[0] = NULL;
+                free(old);
+                m->tombs_at_ns = now_ns;
+        }
+        fa_list_for_each_safe(it, tmp, &m->finals) {
+                struct fa_mem_record *r = fa_list_entry(it, struct fa_mem_record, link);
+                if (now_ns - r->final_at_ns < m->cfg.result_ttl_ns)
+                        break;
+                tomb_add(m, &r->node.key);
+                record_free(m, r);
+        }
+}
+
+uint64_t fa_memory_deadline(const struct fa_memory *m) {
+        const struct fa_list *first = fa_list_first(&m->finals);
+        uint64_t at = m->tombs[0] || m->tombs[1] ? m->tombs_at_ns + TOMB_NS : FA_NEVER;
+
+        if (first) {
+                const struct fa_mem_record *r =
+                        fa_container_of(first, const struct fa_mem_record, link);
+                at = FA_MIN(at, r->final_at_ns + m->cfg.result_ttl_ns);
+        }
+        return at;
+}
+
+int fa_memory_new(struct fa_memory **ret, const struct fa_store_cfg *cfg) {
+        struct fa_memory *m = calloc(1, sizeof(*m));
+
+        if (!m)
+                return -ENOMEM;
+        m->cfg = *cfg;
+        fa_map_init(&m->records, cfg->seed);
+        fa_list_init(&m->finals);
+        fa_list_init(&m->parts);
+        fa_list_init(&m->leases);
+        *ret = m;
+        return 0;
+}
+
+struct fa_memory *fa_memory_free(struct fa_memory *m) {
+        size_t it = 0;
+
+        if (!m)
+                return NULL;
+        for (struct fa_map_node *n; (n = fa_map_next(&m->records, &it));) {
+                struct fa_mem_record *r = fa_container_of(n, struct fa_mem_record, node);
+                fa_spec_unref(r->spec);
+                fa_outcome_deinit(&r->outcome);
+                free(r);
+        }
+        fa_map_deinit(&m->records);
+        fa_mem_lease_deinit(m);
+        free(m->tombs[0]);
+        free(m->tombs[1]);
+        free(m);
+        return NULL;
+}
+
+void fa_memory_restarted(struct fa_memory *m) {
+        m->restarts++;
+        m->renew_all = true;
+}
+
+uint8_t fa_memory_peek(const struct fa_memory *m, const struct faas_id *id, struct fa_record *ret) {
+        const struct fa_mem_record *r = find(m, id);
+
+        if (!r)
+                return tomb_has(m, id) ? FA_STATE_GONE : FA_STATE_NOT_FOUND;
+        if (ret)
+                *ret = (struct fa_record){.id = *id,
+                                          .partition = r->partition,
+                                          .state = r->state,
+                                          .strikes = r->strikes,
+                                          .retries = r->retries,
+                                          .strike_fence = r->strike_fence,
+                                          .fence = r->fence,
+                                          .outcome = r->outcome,
+                                          .spec = r->spec};
+        return r->state;
+}
+
+void fa_memory_count(const struct fa_memory *m, uint64_t *ret_open, uint64_t *ret_final, uint64_t *ret_bytes) {
+        *ret_open = m->n_open;
+        *ret_final = m->n_final;
+        *ret_bytes = m->open_bytes + m->final_bytes;
+}
+
+/* ---- the table ---- */
+
+struct memory_store {
+        struct fa_store store;
+        struct fa_memory *m;
+        struct fa_group *first, **last; /* answered, in order */
+};
+
+static void memory_close(struct fa_store *store) {
+        struct memory_store *s = fa_container_of(store, struct memory_store, store);
+
+        while (s->first) {
+                struct fa_group *g = s->first;
+                s->first = g->next;
+                fa_group_free(g);
+        }
+        fa_memory_free(s->m);
+        free(s);
+}
+
+static int memory_open(struct fa_store **ret, const char *url, const struct fa_store_cfg *cfg) {
+        struct memory_store *s = calloc(1, sizeof(*s));
+
+        if (!s)
+                return -ENOMEM;
+        if (fa_memory_new(&s->m, cfg)) {
+                free(s);
+                return -ENOMEM;
+        }
+        s->last = &s->first;
+        *ret = &s->store;
+        return 0;
+}
+
+static void memory_apply(struct fa_store *store, struct fa_group *g, uint64_t now_ns) {
+        struct memory_store *s = fa_container_of(store, struct memory_store, store);
+
+        fa_memory_run(s->m, g, now_ns);
+        g->next = NULL;
+        *s->last = g;
+        s->last = &g->next;
+}
+
+static struct fa_group *memory_reap(struct fa_store *store, uint64_t now_ns) {
+        struct memory_store *s = fa_container_of(store, struct memory_store, store);
+        struct fa_group *g = s->first;
+
+        if (g) {
+                s->first = g->next;
+                if (!s->first)
+                        s->last = &s->first;
+                g->next = NULL;
+        }
+        return g;
+}
+
+static uint64_t memory_deadline(const struct fa_store *store) {
+        return fa_memory_deadline(fa_container_of(store, struct memory_store, store)->m);
+}
+
+static void memory_tick(struct fa_store *store, uint64_t now_ns) {
+        fa_memory_tick(fa_container_of(store, struct memory_store, store)->m, now_ns);
+}
+
+const struct fa_store_ops fa_store_memory = {
+        .scheme = "memory",
+        .open = memory_open,
+        .close = memory_close,
+        .apply = memory_apply,
+        .reap = memory_reap,
+        .deadline = memory_deadline,
+        .tick = memory_tick,
+};

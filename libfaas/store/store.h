@@ -1,0 +1,68 @@
+/*
+ * store.h - where state and results live: the table of back-ends, and wrappers that keep the contract
+ *
+ * The dispatcher's shell hands groups in and takes them out again, answered, in the same order.  The
+ * meaning of each operation is model/op.h and, in code, store/memory.c.  A back-end is one file that
+ * passes tests/store/conformance.h unchanged.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include "model/op.h"
+
+struct fa_store;
+
+/* A member left 0 takes its default. */
+struct fa_store_cfg {
+        uint64_t max_tasks;     /* open tasks; beyond it ACCEPT gives FAAS_E_LIMIT; 0: 4,194,304 */
+        uint64_t max_bytes;     /* what they occupy; 0: 1 GiB */
+        uint64_t result_bytes;  /* uncollected results; the oldest go first; 0: 256 MiB */
+        uint64_t result_ttl_ns; /* how long an uncollected result is kept; 0: 1 h */
+        uint64_t tick_ns;       /* length of one tick of the leases; 0: 1 s */
+        uint32_t lease_ticks;   /* a lease so old has run out; 0: 3 */
+        uint64_t seed;          /* random: for hash tables */
+};
+
+struct fa_store_ops {
+        const char *scheme; /* "memory" */
+
+        /* MANDATORY. Starts; does not block. On failure nothing is left behind, *ret is untouched. */
+        int (*open)(struct fa_store **ret, const char *url, const struct fa_store_cfg *cfg);
+
+        /* MANDATORY. Frees all, also groups not answered yet. */
+        void (*close)(struct fa_store *s);
+
+        /* MANDATORY. Takes a group; never blocks. It comes back from reap() when its fate is known. */
+        void (*apply)(struct fa_store *s, struct fa_group *g, uint64_t now_ns);
+
+        /* MANDATORY. The next answered group, in the order of apply(); NULL: none now. */
+        struct fa_group *(*reap)(struct fa_store *s, uint64_t now_ns);
+
+        /* OPTIONAL. What to poll for reap(): -1 or absent: nothing. */
+        int (*fd)(const struct fa_store *s);
+
+        /* OPTIONAL. When tick() must be called; absent: never. */
+        uint64_t (*deadline)(const struct fa_store *s);
+        void (*tick)(struct fa_store *s, uint64_t now_ns);
+};
+
+/* Every store embeds this first. */
+struct fa_store {
+        const struct fa_store_ops *ops;
+};
+
+extern const struct fa_store_ops fa_store_memory;
+
+/*
+ * Opens by the URL's scheme: "memory:".  0; FAAS_E_NOENT unknown scheme; -EINVAL bad URL; -ENOMEM;
+ * fa_error() has the text.
+ */
+int fa_store_open(struct fa_store **ret, const char *url, const struct fa_store_cfg *cfg);
+struct fa_store *fa_store_close(struct fa_store *s); /* NULL is fine; returns NULL */
+
+void fa_store_apply(struct fa_store *s, struct fa_group *g, uint64_t now_ns);
+struct fa_group *fa_store_reap(struct fa_store *s, uint64_t now_ns);
+int fa_store_fd(const struct fa_store *s);
+uint64_t fa_store_deadline(const struct fa_store *s);
+void fa_store_tick(struct fa_store *s, uint64_t now_ns);
