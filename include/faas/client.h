@@ -26,17 +26,18 @@ struct faas_client;
 
 /* Options of a client.  Start from FAAS_CLIENT_CFG_INIT; a member left 0 takes its default. */
 struct faas_client_cfg {
-        size_t struct_size;       /* set by FAAS_CLIENT_CFG_INIT */
+        size_t struct_size;         /* set by FAAS_CLIENT_CFG_INIT */
         uint32_t submit_timeout_ms; /* how long a submit may wait for room; 0: 10,000 */
-        uint32_t window_tasks;    /* tasks open or not yet collected; 0: 1,048,576 */
-        uint64_t window_bytes;    /* bytes of their payloads and results; 0: 512 MiB */
-        uint32_t queue_tasks;     /* local: tasks in the store; 0: 4,194,304 */
-        uint64_t queue_bytes;     /* local: bytes of their payloads and results; 0: 1 GiB */
-        uint32_t result_ttl_ms;   /* local: how long an uncollected result is kept; 0: 3,600,000 */
-        uint32_t flags;           /* FAAS_CLIENT_* */
+        uint32_t window_tasks;      /* tasks open or not yet collected; 0: 1,048,576 */
+        uint64_t window_bytes;      /* bytes of their payloads and results; 0: 512 MiB */
+        uint32_t queue_tasks;       /* local: tasks in the store; 0: 4,194,304 */
+        uint64_t queue_bytes;       /* local: bytes of their payloads and results; 0: 1 GiB */
+        uint32_t result_ttl_ms; /* local: how long an uncollected result is kept; 0: 3,600,000 */
+        uint32_t flags;         /* FAAS_CLIENT_* */
 };
 
-#define FAAS_CLIENT_CFG_INIT { sizeof(struct faas_client_cfg), 0, 0, 0, 0, 0, 0, 0 }
+#define FAAS_CLIENT_CFG_INIT                                                                       \
+        { sizeof(struct faas_client_cfg), 0, 0, 0, 0, 0, 0, 0 }
 
 /* Also offer the built-in functions: noop, echo, sleep, heavy, xheavy, fail, crash. */
 #define FAAS_CLIENT_BUILTINS 1u

@@ -10,7 +10,8 @@ enum faas_log_level { FAAS_LOG_ERROR, FAAS_LOG_WARNING, FAAS_LOG_INFO, FAAS_LOG_
 
 /**
  * faas_set_log() - say where messages go
- * @fn:        called with one line, without a newline, valid during the call; NULL: nowhere (default)
+ * @fn:        called with one line, without a newline, valid during the call; NULL: nowhere, which
+ *             is the default
  * @userdata:  handed to @fn
  * @level:     the chattiest level that is wanted
  *

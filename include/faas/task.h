@@ -35,13 +35,13 @@ enum faas_status {
         _FAAS_STATUS_N
 };
 
-/* Why a task FAILED.  The first is the function's doing, the others name what became of its slot. */
+/* Why a task FAILED: FUNCTION is the function's doing, the others name what became of its slot. */
 enum faas_failure {
-        FAAS_FAILURE_NONE,        /* it did not fail */
-        FAAS_FAILURE_FUNCTION,    /* the function returned non-zero: struct faas_result.code */
-        FAAS_FAILURE_CRASHED,     /* its slot died max_strikes times: .code is the signal's number */
-        FAAS_FAILURE_EXITED,      /* the function ended its process: .code is the exit status */
-        FAAS_FAILURE_TIMEOUT,     /* it ran longer than timeout_ms */
+        FAAS_FAILURE_NONE,     /* it did not fail */
+        FAAS_FAILURE_FUNCTION, /* the function returned non-zero: struct faas_result.code */
+        FAAS_FAILURE_CRASHED,  /* its slot died max_strikes times: .code is the signal's number */
+        FAAS_FAILURE_EXITED,   /* the function ended its process: .code is the exit status */
+        FAAS_FAILURE_TIMEOUT,  /* it ran longer than timeout_ms */
         FAAS_FAILURE_WORKER_LOST, /* its worker died or went silent max_strikes times */
         FAAS_FAILURE_LIMIT,       /* its result was over FAAS_PAYLOAD_MAX */
         FAAS_FAILURE_NO_FUNCTION, /* the worker does not know the function */
@@ -54,15 +54,15 @@ enum faas_failure {
  * All pointers are borrowed for the call that gets the struct.
  */
 struct faas_task {
-        const char *function;    /* name, [a-z0-9._-]{1,64} */
-        const void *payload;     /* the function's input; may be NULL when payload_len is 0 */
-        size_t payload_len;      /* bytes, at most FAAS_PAYLOAD_MAX */
+        const char *function;     /* name, [a-z0-9._-]{1,64} */
+        const void *payload;      /* the function's input; may be NULL when payload_len is 0 */
+        size_t payload_len;       /* bytes, at most FAAS_PAYLOAD_MAX */
         const struct faas_id *id; /* NULL: a new id is made; else submit under this id */
-        uint32_t timeout_ms;     /* kill the slot when the function runs longer; 0: no limit */
-        uint32_t max_strikes;    /* hand-outs that may end with a dead slot or worker; 0: 3 */
-        uint32_t max_retries;    /* runs again after the function itself failed; 0: none */
-        uint32_t flags;          /* 0 */
-        uint64_t reserved[4];    /* 0 */
+        uint32_t timeout_ms;      /* kill the slot when the function runs longer; 0: no limit */
+        uint32_t max_strikes;     /* hand-outs that may end with a dead slot or worker; 0: 3 */
+        uint32_t max_retries;     /* runs again after the function itself failed; 0: none */
+        uint32_t flags;           /* 0 */
+        uint64_t reserved[4];     /* 0 */
 };
 
 /*
@@ -85,8 +85,10 @@ struct faas_result {
         uint64_t reserved_[4];
 };
 
+/* clang-format off */
 #define FAAS_RESULT_INIT                                                                           \
         { {{0}}, FAAS_QUEUED, FAAS_FAILURE_NONE, 0, 0, 0, NULL, 0, NULL, 0, NULL, NULL, {0} }
+/* clang-format on */
 
 #ifdef __cplusplus
 }

@@ -13,18 +13,27 @@
 struct fa_blob {
         uint32_t refs;
         uint32_t len;
-        const uint8_t *p;                /* len bytes and a NUL behind them if made by fa_blob_new() */
-        void (*release)(void *owner);    /* NULL: the bytes follow this struct */
+        const uint8_t *p;             /* len bytes and a NUL behind them if made by fa_blob_new() */
+        void (*release)(void *owner); /* NULL: nothing to do, the bytes follow or are static */
         void *owner;
 };
 
-/* A copy of len bytes, a NUL behind it. *ret holds one reference. 0 or -ENOMEM; len 0 gives NULL. */
+/*
+ * A copy of len bytes, a NUL behind it, aligned for any type.  *ret holds one reference.  0 or
+ * -ENOMEM (also for 4 GiB and more); len 0 gives NULL.
+ */
 int fa_blob_new(struct fa_blob **ret, const void *p, size_t len);
 
-/* As fa_blob_new() with uninitialised bytes, to be filled through *ret_p before anyone else sees it. */
+/*
+ * As fa_blob_new() with uninitialised bytes, to be filled through *ret_p before anyone else sees
+ * them; len 0 gives NULL for both.
+ */
 int fa_blob_new_uninit(struct fa_blob **ret, uint8_t **ret_p, size_t len);
 
-/* Wraps bytes that belong to owner; release(owner) runs when the last reference goes. */
+/*
+ * Wraps bytes that belong to owner; release(owner), unless NULL, runs when the last reference goes:
+ * at once for len 0, which gives NULL.  On -ENOMEM the owner stays the caller's.
+ */
 int fa_blob_wrap(struct fa_blob **ret,
                  const void *p,
                  size_t len,
@@ -37,7 +46,7 @@ static inline struct fa_blob *fa_blob_ref(struct fa_blob *b) {
         return b;
 }
 
-/* NULL is fine; returns NULL. */
+/* Drops one reference; NULL is fine; returns NULL. */
 struct fa_blob *fa_blob_unref(struct fa_blob *b);
 
 static inline size_t fa_blob_len(const struct fa_blob *b) {

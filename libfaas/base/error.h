@@ -10,8 +10,14 @@
 
 #include "base/macros.h"
 
-/* Sets the text that faas_error_text() shows in this thread and returns r; cut at 511 bytes. */
+/*
+ * Sets the text that faas_error_text() shows in this thread and returns r.  One line, cut at 511
+ * bytes; the arguments may point into the present text.
+ */
 int fa_error(int r, const char *fmt, ...) FA_PRINTF(2, 3);
 
-/* As fa_error(-errno_value...), with ": " and the errno's own text behind the message. */
+/*
+ * As fa_error(-errno_value, ...), with ": " and the errno's own text behind the message.
+ * errno_value is a positive errno.
+ */
 int fa_errno(int errno_value, const char *fmt, ...) FA_PRINTF(2, 3);

@@ -1,7 +1,8 @@
 /*
- * heap.h - binary min-heap of deadlines; each element knows its place, so it can be moved or removed
+ * heap.h - binary min-heap of deadlines; each element knows its place, to be moved or removed
  *
- * Elements are embedded, the array of pointers is the heap's.  O(log n) for all but peek.
+ * Elements are embedded, the array of pointers is the heap's.  O(log n) for all but peek.  Nodes
+ * with equal keys come in any order, but in the same one whenever the same calls are made.
  */
 #pragma once
 
@@ -19,12 +20,13 @@ struct fa_heap {
         size_t n, cap;
 };
 
-#define FA_HEAP_NULL { NULL, 0, 0 }
+#define FA_HEAP_NULL                                                                               \
+        { NULL, 0, 0 }
 
 /* Frees the array, not the elements; legal on FA_HEAP_NULL. */
 void fa_heap_deinit(struct fa_heap *h);
 
-/* Makes room so that the next fa_heap_set() of a new node cannot fail. 0 or -ENOMEM. */
+/* Makes room so that the next n calls of fa_heap_set() for new nodes cannot fail. 0 or -ENOMEM. */
 int fa_heap_reserve(struct fa_heap *h, size_t n);
 
 /* Inserts node, or moves it if it is in the heap. 0 or -ENOMEM (only for a new node). */

@@ -17,7 +17,7 @@
 #define FA_ENVELOPE_MAX (64 * 1024) /* one envelope frame: headers of a full batch fit */
 #define FA_BATCH_MAX 256            /* items of one message: beyond this the system call is free */
 #define FA_BATCH_BYTES (1 << 20)    /* payload bytes of one message, unless one item is larger */
-#define FA_INLINE_MAX (8 * 1024)    /* a payload up to here shares a frame; a larger one has its own */
+#define FA_INLINE_MAX (8 * 1024)    /* larger payloads have a frame of their own */
 #define FA_NESTING_MAX 4            /* arrays in arrays in an envelope */
 #define FA_FUNCTIONS_MAX 512        /* functions of one worker: their names fit one envelope */
 #define FA_SLOTS_MAX 1024           /* slots of one worker process */

@@ -9,7 +9,8 @@ struct fa_list {
         struct fa_list *prev, *next;
 };
 
-#define FA_LIST_INIT(name) { &(name), &(name) }
+#define FA_LIST_INIT(name)                                                                         \
+        { &(name), &(name) }
 #define fa_list_entry(ptr, type, member) fa_container_of(ptr, type, member)
 
 static inline void fa_list_init(struct fa_list *l) {

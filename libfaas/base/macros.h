@@ -22,3 +22,9 @@
 #define fa_likely(x) __builtin_expect(!!(x), 1)
 #define fa_unlikely(x) __builtin_expect(!!(x), 0)
 #define FA_PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
+
+/*
+ * Everything is compiled hidden; the definition of a public function carries this, and its name
+ * stands in libfaas.sym.
+ */
+#define FA_PUBLIC __attribute__((visibility("default")))

@@ -17,11 +17,13 @@ struct fa_map_node {
         struct faas_id key;
 };
 
+struct fa_map_slot {
+        struct fa_map_node *node; /* NULL: free */
+        uint64_t hash;
+};
+
 struct fa_map {
-        struct fa_map_slot {
-                struct fa_map_node *node; /* NULL: free */
-                uint64_t hash;
-        } *v;
+        struct fa_map_slot *v;
         size_t n, mask; /* mask = capacity - 1, or 0 with v == NULL */
         uint64_t seed;
 };

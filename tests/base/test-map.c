@@ -1,0 +1,147 @@
+#undef NDEBUG
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <criterion/criterion.h>
+
+#include "base/id.h"
+#include "base/macros.h"
+#include "base/map.h"
+
+#define N 500
+
+/* A generator of our own: the run is the same everywhere. */
+static uint64_t next_random(uint64_t *state) {
+        *state ^= *state << 13;
+        *state ^= *state >> 7;
+        *state ^= *state << 17;
+        return *state;
+}
+
+static struct faas_id key_of(uint64_t n) {
+        struct faas_id id = {{0}};
+
+        for (unsigned i = 0; i < 8; i++)
+                id.b[15 - i] = (unsigned char)(n >> 8 * i);
+        return id;
+}
+
+/* The map and an array of flags say the same, by find and by walk. */
+static void check(const struct fa_map *m, struct fa_map_node nodes[N], const bool in[N]) {
+        struct fa_map_node *node;
+        size_t n = 0, it = 0, walked = 0;
+
+        for (size_t i = 0; i < N; i++) {
+                struct faas_id key = key_of(i);
+                cr_assert_eq(fa_map_find(m, &key), in[i] ? &nodes[i] : NULL, "key %zu", i);
+                n += in[i];
+        }
+        cr_assert_eq(m->n, n);
+        while ((node = fa_map_next(m, &it))) {
+                cr_assert(in[node - nodes]);
+                walked++;
+        }
+        cr_assert_eq(walked, n);
+        cr_assert(n == 0 || n <= (m->mask + 1) / 4 * 3);
+        cr_assert(m->mask + 1 <= 16 || n >= (m->mask + 1) / 8);
+}
+
+static void run_random(uint64_t seed) {
+        FA_CLEANUP(fa_map_deinit) struct fa_map m;
+        struct fa_map_node nodes[N];
+        bool in[N] = {false};
+        uint64_t rnd = seed + 1;
+
+        fa_map_init(&m, seed);
+        for (int step = 0; step < 20000; step++) {
+                size_t i = next_random(&rnd) % N;
+                /* Phases in which the table fills and in which it empties. */
+                bool fill = (step / 4000) % 2 == 0;
+
+                if (in[i] && (!fill || next_random(&rnd) % 4 == 0)) {
+                        fa_map_remove(&m, &nodes[i]);
+                        in[i] = false;
+                } else if (!in[i] && (fill || next_random(&rnd) % 16 == 0)) {
+                        nodes[i].key = key_of(i);
+                        cr_assert_eq(fa_map_insert(&m, &nodes[i]), 0);
+                        in[i] = true;
+                }
+                if (step % 20 == 0)
+                        check(&m, nodes, in);
+        }
+        check(&m, nodes, in);
+}
+
+Test(map, random_changes_agree_with_an_array) {
+        run_random(0);
+        run_random(0x0123456789abcdef);
+        run_random(UINT64_MAX);
+}
+
+Test(map, an_emptied_map_is_small_again) {
+        FA_CLEANUP(fa_map_deinit) struct fa_map m;
+        struct fa_map_node nodes[N];
+
+        fa_map_init(&m, 1);
+        for (size_t i = 0; i < N; i++) {
+                nodes[i].key = key_of(i);
+                cr_assert_eq(fa_map_insert(&m, &nodes[i]), 0);
+        }
+        cr_assert_geq(m.mask + 1, N);
+        for (size_t i = 0; i < N; i++)
+                fa_map_remove(&m, &nodes[i]);
+        cr_assert_eq(m.n, 0);
+        cr_assert_eq(m.mask + 1, 16);
+}
+
+Test(map, a_zeroed_map_is_empty) {
+        struct fa_map m = {0};
+        struct faas_id key = key_of(1);
+        size_t it = 0;
+
+        cr_assert_null(fa_map_find(&m, &key));
+        cr_assert_null(fa_map_next(&m, &it));
+        fa_map_deinit(&m);
+}
+
+/* The mean number of slots that a find looks at. */
+static double mean_probes(const struct fa_map *m) {
+        size_t sum = 0;
+
+        for (size_t i = 0; i <= m->mask; i++)
+                if (m->v[i].node)
+                        sum += ((i - (size_t)m->v[i].hash) & m->mask) + 1;
+        return (double)sum / (double)m->n;
+}
+
+/*
+ * Linear probing at 3/4 full looks at (1 + 1 / (1 - 3/4)) / 2 = 2.5 slots on the mean if the hash
+ * is good (Knuth, 6.4).  Ids counted up, ids of many clients and small numbers are what we have.
+ */
+Test(map, the_hash_spreads_the_keys_that_we_have) {
+        enum { MANY = 49152 }; /* 3/4 of 65,536 */
+        struct fa_map_node *nodes = calloc(MANY, sizeof(*nodes));
+        uint8_t seed[16] = "0123456789abcde";
+
+        for (int kind = 0; kind < 4; kind++) {
+                struct fa_idgen g;
+                struct fa_map m;
+
+                fa_map_init(&m, 0x5bd1e9955bd1e995 * (uint64_t)kind);
+                fa_idgen_init(&g, seed);
+                for (unsigned i = 0; i < MANY; i++) {
+                        uint64_t ms = UINT64_C(1700000000000) + (kind == 1 ? i : 0);
+
+                        if (kind < 2)
+                                fa_idgen_next(&g, ms, &nodes[i].key);
+                        else
+                                nodes[i].key = key_of(kind == 2 ? i : (uint64_t)i << 32);
+                        cr_assert_eq(fa_map_insert(&m, &nodes[i]), 0);
+                }
+                cr_assert_eq(m.mask + 1, 65536);
+                cr_assert_lt(mean_probes(&m), 2.7, "kind %d: %f", kind, mean_probes(&m));
+                fa_map_deinit(&m);
+        }
+        free(nodes);
+}
