@@ -12,6 +12,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include <faas/error.h>
+
 #include "model/outcome.h"
 #include "model/spec.h"
 #include "wire/msg.h"

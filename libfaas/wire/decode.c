@@ -1,0 +1,378 @@
+/*
+ * Frames to struct fa_msg, driven by the table: the place where everything that a stranger may
+ * send is checked.  Each number is compared with its bound before it is used, nothing is allocated
+ * in proportion to one, and a message either passes whole or is refused with a text that names the
+ * type, the item and the field.  Keeps no state between messages.
+ */
+#include "wire/msg.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <faas/error.h>
+
+#include "base/error.h"
+#include "wire/mp.h"
+#include "wire/table.h"
+
+struct decoder {
+        struct fa_mp_reader r;
+        struct fa_msg *m;
+        const struct fa_desc *d;
+        const char *what;  /* what was wrong, if not .r.what */
+        const char *field; /* where: the name of a field or part */
+        int item;          /* where: number of the item, or -1 */
+        /* Where the payload of each item is; the frames are looked at when all are known. */
+        struct place {
+                uint32_t kind, len;
+        } places[FA_BATCH_MAX];
+};
+
+static int bad(struct decoder *c, const char *what) {
+        c->what = what;
+        return FAAS_E_PROTO;
+}
+
+static void *member(void *base, const struct fa_field *f) {
+        return (char *)base + f->offset;
+}
+
+/* A read that failed gave 0 or the empty slice: harmless, and get_fields() looks before going on.
+ */
+static int get_int(struct decoder *c, const struct fa_field *f, void *at) {
+        const uint64_t v = fa_mp_uint(&c->r);
+
+        if (f->kind == FA_KIND_SET ? v > 63 || !(f->max >> v & 1) : v < f->min || v > f->max)
+                return bad(c, "out of bounds");
+        if (f->kind == FA_KIND_U64)
+                *(uint64_t *)at = v;
+        else if (f->kind == FA_KIND_U32)
+                *(uint32_t *)at = (uint32_t)v;
+        else
+                *(uint8_t *)at = (uint8_t)v;
+        return 0;
+}
+
+static int get_i32(struct decoder *c, int32_t *at) {
+        const int64_t v = fa_mp_int(&c->r);
+
+        if (v < INT32_MIN || v > INT32_MAX)
+                return bad(c, "out of bounds");
+        *at = (int32_t)v;
+        return 0;
+}
+
+static int get_id(struct decoder *c, struct faas_id *at) {
+        const struct fa_slice s = fa_mp_bin(&c->r);
+
+        if (s.len != sizeof(*at))
+                return bad(c, "not 16 bytes long");
+        memcpy(at, s.p, sizeof(*at));
+        return 0;
+}
+
+static int get_fence(struct decoder *c, struct fa_fence *at) {
+        uint64_t gen;
+
+        fa_mp_open(&c->r);
+        at->partition = fa_mp_uint(&c->r);
+        gen = fa_mp_uint(&c->r);
+        at->n = fa_mp_uint(&c->r);
+        fa_mp_close(&c->r);
+        if (gen > UINT32_MAX)
+                return bad(c, "generation out of bounds");
+        at->gen = (uint32_t)gen;
+        return 0;
+}
+
+static int get_slice(struct decoder *c, const struct fa_field *f, struct fa_slice *at) {
+        const struct fa_slice s = f->kind == FA_KIND_DIGEST ? fa_mp_bin(&c->r) : fa_mp_str(&c->r);
+
+        if (f->kind == FA_KIND_NAME) {
+                if (s.len == 0 ? f->min > 0 : !fa_name_valid(s))
+                        return bad(c, "not a valid name");
+        } else if (f->kind == FA_KIND_DIGEST) {
+                if (s.len != 0 && s.len != f->max)
+                        return bad(c, "neither empty nor a digest");
+        } else if (s.len < f->min || s.len > f->max) {
+                return bad(c, "too long or too short");
+        }
+        *at = s;
+        return 0;
+}
+
+static int get_names(struct decoder *c, const struct fa_field *f) {
+        const uint32_t n = fa_mp_open(&c->r);
+        struct fa_slice *v;
+
+        if (n > f->max)
+                return bad(c, "too many");
+        if (n > 0) {
+                v = malloc(n * sizeof(*v));
+                if (!v)
+                        return -ENOMEM;
+                c->m->names = c->m->names_own = v;
+                for (uint32_t i = 0; i < n; i++) {
+                        v[i] = fa_mp_str(&c->r);
+                        if (f->kind == FA_KIND_NAMES ? !fa_name_valid(v[i])
+                                                     : v[i].len < 1 || v[i].len > FA_ENDPOINT_MAX)
+                                return bad(c, "not a valid name");
+                }
+                c->m->n_names = n;
+        }
+        fa_mp_close(&c->r);
+        return 0;
+}
+
+static int get_blob(struct decoder *c, const struct fa_field *f, struct fa_blob **at) {
+        const struct fa_slice s = f->kind == FA_KIND_TEXT ? fa_mp_str(&c->r) : fa_mp_bin(&c->r);
+
+        if (s.len > f->max)
+                return bad(c, "too long");
+        return s.len > 0 ? fa_blob_new(at, s.p, s.len) : 0;
+}
+
+static int get_place(struct decoder *c, const struct fa_field *f) {
+        uint64_t kind, len;
+
+        fa_mp_open(&c->r);
+        kind = fa_mp_uint(&c->r);
+        len = fa_mp_uint(&c->r);
+        fa_mp_close(&c->r);
+        if (kind == FA_PAYLOAD_EXTERNAL)
+                return bad(c, "payloads in another place are reserved, not understood yet");
+        if (kind >= _FA_PAYLOAD_N)
+                return bad(c, "unknown kind of payload");
+        if (len > f->max)
+                return bad(c, "longer than a payload may be");
+        c->places[c->item].kind = (uint32_t)kind;
+        c->places[c->item].len = (uint32_t)len;
+        return 0;
+}
+
+static int get_field(struct decoder *c, const struct fa_field *f, void *base) {
+        void *at = member(base, f);
+
+        switch ((enum fa_kind)f->kind) {
+        case FA_KIND_U8:
+        case FA_KIND_U32:
+        case FA_KIND_U64:
+        case FA_KIND_SET:
+                return get_int(c, f, at);
+        case FA_KIND_I32:
+                return get_i32(c, at);
+        case FA_KIND_ID:
+                return get_id(c, at);
+        case FA_KIND_FENCE:
+                return get_fence(c, at);
+        case FA_KIND_STR:
+        case FA_KIND_NAME:
+        case FA_KIND_DIGEST:
+                return get_slice(c, f, at);
+        case FA_KIND_NAMES:
+        case FA_KIND_STRS:
+                return get_names(c, f);
+        case FA_KIND_TEXT:
+        case FA_KIND_BIN:
+                return get_blob(c, f, at);
+        case FA_KIND_PAYLOAD:
+                return get_place(c, f);
+        }
+        return 0;
+}
+
+static int get_fields(struct decoder *c, const struct fa_field *f, void *base) {
+        for (; f && f->name; f++) {
+                int r = get_field(c, f, base);
+
+                if (fa_likely(r == 0 && !c->r.what))
+                        continue;
+                c->field = f->name;
+                return r ? r : FAAS_E_PROTO;
+        }
+        return 0;
+}
+
+static int get_items(struct decoder *c) {
+        const uint32_t n = fa_mp_open(&c->r);
+        int r;
+
+        c->field = "items";
+        if (n > FA_BATCH_MAX)
+                return bad(c, "too many");
+        if (n > 0 && fa_msg_reserve(c->m, n))
+                return -ENOMEM;
+        for (uint32_t i = 0; i < n; i++) {
+                struct fa_item *it = fa_msg_add(c->m);
+
+                c->item = (int)i;
+                c->field = "item";
+                fa_mp_open(&c->r);
+                r = get_fields(c, c->d->item, it);
+                if (r)
+                        return r;
+                if (c->d->has_outcome && !fa_outcome_agrees(it)) {
+                        c->field = "failure";
+                        return bad(c, "does not agree with the state");
+                }
+                fa_mp_close(&c->r); /* skips what a newer peer may have added */
+                if (c->r.what)
+                        return FAAS_E_PROTO;
+        }
+        c->item = -1;
+        c->field = "items";
+        fa_mp_close(&c->r);
+        return c->r.what ? FAAS_E_PROTO : 0;
+}
+
+/*
+ * Small payloads are copied, also those that came in a frame of their own: a task may live for
+ * hours, and a few bytes must not keep a whole buffer of the socket's alive for so long.
+ */
+static int take_payload(struct fa_item *it, struct fa_blob *frame, size_t offset, size_t len) {
+        if (len == 0)
+                return 0;
+        if (len <= FA_INLINE_MAX || len != frame->len)
+                return fa_blob_new(&it->payload, frame->p + offset, len);
+        it->payload = fa_blob_ref(frame);
+        return 0;
+}
+
+/* The lengths in the items must account for every frame and every byte. */
+static int get_payloads(struct decoder *c, const struct fa_frames *frames) {
+        struct fa_msg *m = c->m;
+        size_t n_own = 0, n_inline, sum = 0, own, offset = 0;
+        int r = 0;
+
+        c->field = "frames";
+        for (uint32_t i = 0; c->d->has_payload && i < m->n_items; i++) {
+                if (c->places[i].kind == FA_PAYLOAD_FRAME)
+                        n_own++;
+                else
+                        sum += c->places[i].len;
+        }
+        n_inline = sum > 0 ? 1 : 0;
+        if (frames->n != 1 + n_inline + n_own)
+                return bad(c, "their number is not what the items say");
+        if (n_inline > 0 && fa_blob_len(frames->v[1]) != sum)
+                return bad(c, "the shared frame is not as long as the items say");
+        own = 1 + n_inline;
+        for (uint32_t i = 0; c->d->has_payload && i < m->n_items && !r; i++) {
+                const size_t len = c->places[i].len;
+
+                if (c->places[i].kind == FA_PAYLOAD_FRAME) {
+                        if (fa_blob_len(frames->v[own]) != len)
+                                return bad(c, "one is not as long as its item says");
+                        r = take_payload(&m->items[i], frames->v[own++], 0, len);
+                } else {
+                        r = take_payload(&m->items[i], frames->v[n_inline], offset, len);
+                        offset += len;
+                }
+        }
+        return r;
+}
+
+static int get_message(struct decoder *c, const struct fa_frames *frames) {
+        int r;
+
+        c->field = "epoch";
+        c->m->epoch = fa_mp_uint(&c->r);
+        if (c->r.what)
+                return FAAS_E_PROTO;
+        r = get_fields(c, c->d->header, c->m);
+        if (r)
+                return r;
+        if (c->d->item) {
+                r = get_items(c);
+                if (r)
+                        return r;
+        }
+        c->field = "ext";
+        if (c->d->has_ext) {
+                fa_mp_open(&c->r);
+                fa_mp_close(&c->r);
+        }
+        if (!c->r.what) {
+                c->field = "end";
+                fa_mp_close(&c->r);
+        }
+        if (!fa_mp_done(&c->r))
+                return FAAS_E_PROTO;
+        return get_payloads(c, frames);
+}
+
+/* Version, type and right: what must be known before anything else is believed. */
+static int
+get_opening(struct decoder *c, enum fa_role role, unsigned *ret_type, unsigned *ret_version) {
+        uint64_t version, type;
+
+        fa_mp_open(&c->r);
+        version = fa_mp_uint(&c->r);
+        if (c->r.what)
+                return fa_error(FAAS_E_PROTO, "envelope: version: %s", c->r.what);
+        if (version != FA_PROTOCOL_VERSION) {
+                if (ret_version)
+                        *ret_version = (unsigned)FA_MIN(version, (uint64_t)UINT_MAX);
+                return fa_error(FAAS_E_VERSION,
+                                "the peer speaks protocol version %llu, this side version %d",
+                                (unsigned long long)version, FA_PROTOCOL_VERSION);
+        }
+        type = fa_mp_uint(&c->r);
+        if (c->r.what)
+                return fa_error(FAAS_E_PROTO, "envelope: type: %s", c->r.what);
+        c->d = fa_desc_of((unsigned)FA_MIN(type, (uint64_t)UINT_MAX));
+        if (!c->d) {
+                if (ret_version)
+                        *ret_version = (unsigned)version;
+                return fa_error(FAAS_E_VERSION,
+                                "message type %llu (peer: protocol version %llu) is unknown to "
+                                "this side (version %d)",
+                                (unsigned long long)type, (unsigned long long)version,
+                                FA_PROTOCOL_VERSION);
+        }
+        if (!fa_msg_authorise(role, (enum fa_msg_type)type))
+                return fa_error(FAAS_E_PROTO, "%s: not for a %s to send", c->d->name,
+                                fa_role_name(role));
+        *ret_type = (unsigned)type;
+        return 0;
+}
+
+int fa_msg_decode(struct fa_msg **ret,
+                  const struct fa_frames *frames,
+                  enum fa_role role,
+                  unsigned *ret_version) {
+        FA_CLEANUP(fa_msg_freep) struct fa_msg *m = NULL;
+        struct decoder c; /* not zeroed: .places alone is 2 KiB */
+        unsigned type = 0;
+        int r;
+
+        if (frames->n == 0 || fa_blob_len(frames->v[0]) > FA_ENVELOPE_MAX)
+                return fa_error(FAAS_E_PROTO, "no envelope, or one of more than %d bytes",
+                                FA_ENVELOPE_MAX);
+        c.what = NULL;
+        c.field = "";
+        c.item = -1;
+        fa_mp_read(&c.r, fa_blob_ptr(frames->v[0]), fa_blob_len(frames->v[0]));
+        r = get_opening(&c, role, &type, ret_version);
+        if (r)
+                return r;
+        r = fa_msg_new(&m, (enum fa_msg_type)type);
+        if (r)
+                return r;
+        m->envelope = fa_blob_ref(frames->v[0]);
+        c.m = m;
+        r = get_message(&c, frames);
+        if (r == FAAS_E_PROTO) {
+                const char *what = c.r.what ? c.r.what : c.what;
+
+                if (c.item >= 0)
+                        return fa_error(r, "%s: item %d: %s: %s", c.d->name, c.item, c.field, what);
+                return fa_error(r, "%s: %s: %s", c.d->name, c.field, what);
+        }
+        if (r)
+                return r;
+        *ret = fa_steal(m);
+        return 0;
+}

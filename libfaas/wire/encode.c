@@ -1,0 +1,272 @@
+/*
+ * struct fa_msg to frames, driven by the table.  What the table forbids is a bug of this process
+ * and asserted, because the peer would refuse it; only what depends on users' data and on how full
+ * a batch is (sizes) is a condition.  Never changes the message.
+ */
+#include "wire/msg.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include <faas/error.h>
+
+#include "base/error.h"
+#include "wire/mp.h"
+#include "wire/table.h"
+
+static const void *member(const void *base, const struct fa_field *f) {
+        return (const char *)base + f->offset;
+}
+
+static bool in_bounds(const struct fa_field *f, uint64_t v) {
+        return v >= f->min && v <= f->max;
+}
+
+static void put_slice(struct fa_mp_writer *w, const struct fa_field *f, struct fa_slice s) {
+        assert(f->kind == FA_KIND_NAME     ? s.len == 0 ? f->min == 0 : fa_name_valid(s)
+                   : f->kind == FA_KIND_DIGEST ? s.len == 0 || s.len == f->max
+                                           : in_bounds(f, s.len));
+        if (f->kind == FA_KIND_DIGEST)
+                fa_mp_put_bin(w, s.p, s.len);
+        else
+                fa_mp_put_str(w, s.p, s.len);
+}
+
+static void put_names(struct fa_mp_writer *w, const struct fa_field *f, const struct fa_msg *m) {
+        assert(in_bounds(f, m->n_names));
+        fa_mp_put_array(w, m->n_names);
+        for (uint32_t i = 0; i < m->n_names; i++) {
+                assert(f->kind == FA_KIND_NAMES
+                               ? fa_name_valid(m->names[i])
+                               : m->names[i].len >= 1 && m->names[i].len <= FA_ENDPOINT_MAX);
+                fa_mp_put_str(w, m->names[i].p, m->names[i].len);
+        }
+}
+
+static void put_fence(struct fa_mp_writer *w, const struct fa_fence *fence) {
+        fa_mp_put_array(w, 3);
+        fa_mp_put_uint(w, fence->partition);
+        fa_mp_put_uint(w, fence->gen);
+        fa_mp_put_uint(w, fence->n);
+}
+
+/* Only the place and the length; the bytes go to the other frames. */
+static void put_payload(struct fa_mp_writer *w, const struct fa_blob *b) {
+        const size_t len = fa_blob_len(b);
+
+        fa_mp_put_array(w, 2);
+        fa_mp_put_uint(w, len <= FA_INLINE_MAX ? FA_PAYLOAD_INLINE : FA_PAYLOAD_FRAME);
+        fa_mp_put_uint(w, len);
+}
+
+static void put_int(struct fa_mp_writer *w, const struct fa_field *f, uint64_t v) {
+        assert(f->kind == FA_KIND_SET ? v < 64 && (f->max >> v & 1) : in_bounds(f, v));
+        fa_mp_put_uint(w, v);
+}
+
+static void put_field(struct fa_mp_writer *w, const struct fa_field *f, const void *base) {
+        const void *at = member(base, f);
+
+        switch ((enum fa_kind)f->kind) {
+        case FA_KIND_U8:
+        case FA_KIND_SET:
+                put_int(w, f, *(const uint8_t *)at);
+                return;
+        case FA_KIND_U32:
+                put_int(w, f, *(const uint32_t *)at);
+                return;
+        case FA_KIND_U64:
+                put_int(w, f, *(const uint64_t *)at);
+                return;
+        case FA_KIND_I32:
+                fa_mp_put_int(w, *(const int32_t *)at);
+                return;
+        case FA_KIND_ID:
+                fa_mp_put_bin(w, at, sizeof(struct faas_id));
+                return;
+        case FA_KIND_FENCE:
+                put_fence(w, at);
+                return;
+        case FA_KIND_STR:
+        case FA_KIND_NAME:
+        case FA_KIND_DIGEST:
+                put_slice(w, f, *(const struct fa_slice *)at);
+                return;
+        case FA_KIND_NAMES:
+        case FA_KIND_STRS:
+                put_names(w, f, base);
+                return;
+        case FA_KIND_TEXT: {
+                const struct fa_blob *b = *(struct fa_blob *const *)at;
+                fa_mp_put_str(w, fa_blob_ptr(b), fa_blob_len(b));
+                return;
+        }
+        case FA_KIND_BIN: {
+                const struct fa_blob *b = *(struct fa_blob *const *)at;
+                fa_mp_put_bin(w, fa_blob_ptr(b), fa_blob_len(b));
+                return;
+        }
+        case FA_KIND_PAYLOAD:
+                put_payload(w, *(struct fa_blob *const *)at);
+                return;
+        }
+}
+
+static size_t count(const struct fa_field *f) {
+        size_t n = 0;
+
+        while (f && f[n].name)
+                n++;
+        return n;
+}
+
+static void put_fields(struct fa_mp_writer *w, const struct fa_field *f, const void *base) {
+        for (; f && f->name; f++)
+                put_field(w, f, base);
+}
+
+static void put_envelope(struct fa_mp_writer *w, const struct fa_msg *m, const struct fa_desc *d) {
+        const size_t n_item = count(d->item);
+
+        fa_mp_put_array(w, 3 + count(d->header) + (d->item ? 1 : 0) + (d->has_ext ? 1 : 0));
+        fa_mp_put_uint(w, FA_PROTOCOL_VERSION);
+        fa_mp_put_uint(w, m->type);
+        fa_mp_put_uint(w, m->epoch);
+        put_fields(w, d->header, m);
+        if (d->item) {
+                fa_mp_put_array(w, m->n_items);
+                for (uint32_t i = 0; i < m->n_items; i++) {
+                        assert(!d->has_outcome || fa_outcome_agrees(&m->items[i]));
+                        fa_mp_put_array(w, n_item);
+                        put_fields(w, d->item, &m->items[i]);
+                }
+        }
+        if (d->has_ext)
+                fa_mp_put_array(w, 0);
+}
+
+/* 0, or FAAS_E_LIMIT naming the item that is too large; *ret_size: the envelope at most. */
+static int measure(const struct fa_msg *m, size_t *ret_size) {
+        size_t size = FA_HEADER_SIZE + m->principal.len + m->text.len;
+
+        if (m->n_items > FA_BATCH_MAX)
+                return fa_error(FAAS_E_LIMIT, "%s: %u items, at most %d fit a message",
+                                fa_msg_name(m->type), m->n_items, FA_BATCH_MAX);
+        for (uint32_t i = 0; i < m->n_names; i++)
+                size += 3 + m->names[i].len;
+        for (uint32_t i = 0; i < m->n_items; i++) {
+                const struct fa_item *it = &m->items[i];
+
+                if (fa_blob_len(it->payload) > FA_PAYLOAD_MAX ||
+                    fa_blob_len(it->text) > FA_TEXT_MAX || fa_blob_len(it->log) > FA_LOG_MAX)
+                        return fa_error(FAAS_E_LIMIT,
+                                        "%s: item %u: payload of %zu, text of %zu or log of %zu "
+                                        "bytes is over the limit",
+                                        fa_msg_name(m->type), i, fa_blob_len(it->payload),
+                                        fa_blob_len(it->text), fa_blob_len(it->log));
+                size += fa_item_size(it);
+        }
+        *ret_size = size;
+        return 0;
+}
+
+static int push_envelope(struct fa_frames *f, const struct fa_msg *m, const struct fa_desc *d) {
+        FA_CLEANUP(fa_blob_unrefp) struct fa_blob *b = NULL;
+        struct fa_mp_writer w;
+        uint8_t *p;
+        size_t size = 0;
+        int r;
+
+        r = measure(m, &size);
+        if (r)
+                return r;
+        /* The bound is cheap and usually within the limit; if not, the writer finds out exactly. */
+        size = FA_MIN(size, (size_t)FA_ENVELOPE_MAX);
+        r = fa_blob_new_uninit(&b, &p, size);
+        if (r)
+                return r;
+        w = (struct fa_mp_writer){.p = p, .end = p + size};
+        put_envelope(&w, m, d);
+        if (w.full) {
+                assert(size == FA_ENVELOPE_MAX);
+                return fa_error(FAAS_E_LIMIT, "%s: the envelope of %u items passes %d bytes",
+                                fa_msg_name(m->type), m->n_items, FA_ENVELOPE_MAX);
+        }
+        b->len = (uint32_t)(w.p - p);
+        r = fa_frames_push(f, b);
+        if (r)
+                return r;
+        b = NULL;
+        return 0;
+}
+
+/* All small payloads in one frame, in the items' order; none if they are all empty. */
+static int push_inline(struct fa_frames *f, const struct fa_msg *m) {
+        FA_CLEANUP(fa_blob_unrefp) struct fa_blob *all = NULL;
+        struct fa_blob *last = NULL;
+        size_t n = 0, len = 0;
+        uint8_t *p;
+        int r;
+
+        for (uint32_t i = 0; i < m->n_items; i++) {
+                const size_t l = fa_blob_len(m->items[i].payload);
+
+                if (l == 0 || l > FA_INLINE_MAX)
+                        continue;
+                last = m->items[i].payload;
+                len += l;
+                n++;
+        }
+        if (n == 0)
+                return 0;
+        if (n == 1) { /* it is the frame as it is */
+                r = fa_frames_push(f, last);
+                if (!r)
+                        fa_blob_ref(last);
+                return r;
+        }
+        r = fa_blob_new_uninit(&all, &p, len);
+        if (r)
+                return r;
+        for (uint32_t i = 0; i < m->n_items; i++) {
+                const struct fa_blob *b = m->items[i].payload;
+
+                if (fa_blob_len(b) == 0 || fa_blob_len(b) > FA_INLINE_MAX)
+                        continue;
+                memcpy(p, b->p, b->len);
+                p += b->len;
+        }
+        r = fa_frames_push(f, all);
+        if (!r)
+                all = NULL;
+        return r;
+}
+
+static int push_large(struct fa_frames *f, const struct fa_msg *m) {
+        for (uint32_t i = 0; i < m->n_items; i++) {
+                struct fa_blob *b = m->items[i].payload;
+
+                if (fa_blob_len(b) <= FA_INLINE_MAX)
+                        continue;
+                if (fa_frames_push(f, b))
+                        return -ENOMEM;
+                fa_blob_ref(b);
+        }
+        return 0;
+}
+
+int fa_msg_encode(const struct fa_msg *m, struct fa_frames *ret) {
+        const struct fa_desc *d = fa_desc_of(m->type);
+        int r;
+
+        assert(d && ret->n == 0);
+        r = push_envelope(ret, m, d);
+        if (!r && d->has_payload) {
+                r = push_inline(ret, m);
+                if (!r)
+                        r = push_large(ret, m);
+        }
+        if (r)
+                fa_frames_clear(ret);
+        return r;
+}
