@@ -20,7 +20,7 @@ enum { CT_SENT, CT_OPEN, CT_DONE, CT_REFUSED };
 
 struct ctask {
         struct fa_map_node node;
-        struct fa_list link; /* c->sent, ->open, ->done, or ->refused */
+        struct fa_list link;  /* c->sent, ->open, ->done, or ->refused */
         struct fa_spec *spec; /* until it is accepted */
         struct fa_outcome outcome;
         uint64_t missing_ns; /* OPEN: since when the dispatcher does not know it; 0: it does */
@@ -125,7 +125,8 @@ int fa_cli_connect(struct fa_cli *c, uint64_t key, uint64_t now_ns) {
         return 0;
 }
 
-static struct fa_item *item(struct fa_cli *c, enum fa_msg_type type, size_t payload, uint64_t now_ns) {
+static struct fa_item *
+item(struct fa_cli *c, enum fa_msg_type type, size_t payload, uint64_t now_ns) {
         c->sent_ns = now_ns;
         return fa_outbox_item(&c->outbox, lane(c), type, c->epoch, 0, payload, 0, NULL);
 }
@@ -141,7 +142,8 @@ static void send_submit(struct fa_cli *c, const struct ctask *t, uint64_t now_ns
         fa_spec_fill(t->spec, it);
 }
 
-static void send_id(struct fa_cli *c, enum fa_msg_type type, const struct faas_id *id, uint64_t now_ns) {
+static void
+send_id(struct fa_cli *c, enum fa_msg_type type, const struct faas_id *id, uint64_t now_ns) {
         struct fa_item *it = item(c, type, 0, now_ns);
 
         if (it)
@@ -279,10 +281,10 @@ static void on_done(struct fa_cli *c, const struct fa_item *it, uint64_t now_ns)
 static void resync(struct fa_cli *c, uint64_t now_ns) {
         struct fa_list *it;
 
-        fa_list_for_each(it, &c->sent)
+        fa_list_for_each (it, &c->sent)
                 send_submit(c, fa_list_entry(it, struct ctask, link), now_ns);
         if (fa_rule(WAIT_ALL))
-                fa_list_for_each(it, &c->open)
+                fa_list_for_each (it, &c->open)
                         send_id(c, FA_MSG_WAIT, &fa_list_entry(it, struct ctask, link)->node.key,
                                 now_ns);
 }
@@ -349,7 +351,7 @@ void fa_cli_tick(struct fa_cli *c, uint64_t now_ns) {
 
         if (now_ns >= c->ask_missing_ns) {
                 c->ask_missing_ns = FA_NEVER;
-                fa_list_for_each(it, &c->open) {
+                fa_list_for_each (it, &c->open) {
                         const struct ctask *t = fa_list_entry(it, struct ctask, link);
                         if (t->missing_ns)
                                 send_id(c, FA_MSG_WAIT, &t->node.key, now_ns);
@@ -453,7 +455,11 @@ uint8_t fa_cli_peek(const struct fa_cli *c, const struct faas_id *id, struct fa_
         return t->outcome.status;
 }
 
-int fa_cli_ask(struct fa_cli *c, const struct faas_id *id, bool with_result, bool cancel, uint64_t now_ns) {
+int fa_cli_ask(struct fa_cli *c,
+               const struct faas_id *id,
+               bool with_result,
+               bool cancel,
+               uint64_t now_ns) {
         fa_outcome_deinit(&c->ask.done.outcome);
         c->ask.active = true;
         c->ask.answered = false;

@@ -17,7 +17,7 @@
 struct fa_cli;
 
 struct fa_cli_cfg {
-        uint64_t incarnation; /* random, never 0 */
+        uint64_t incarnation;  /* random, never 0 */
         uint32_t window_tasks; /* open or not taken yet */
         uint64_t window_bytes; /* of their payloads and results */
         uint64_t lost_ns; /* an acknowledged task that stays unknown for so long is LOST; 0: 1 s */
@@ -48,8 +48,8 @@ struct fa_outbox *fa_cli_outbox(struct fa_cli *c);
  */
 int fa_cli_submit(struct fa_cli *c, const struct fa_item *it, uint64_t now_ns);
 
-/* 0 accepted (or done already); FAAS_E_AGAIN not answered yet; FAAS_E_NOENT not mine; else why it was
- * refused, and it is forgotten. */
+/* 0 accepted (or done already); FAAS_E_AGAIN not answered yet; FAAS_E_NOENT not mine; else why it
+ * was refused, and it is forgotten. */
 int fa_cli_accepted(struct fa_cli *c, const struct faas_id *id);
 size_t fa_cli_unanswered(const struct fa_cli *c); /* submits without an answer, and refused ones */
 
@@ -66,7 +66,11 @@ uint8_t fa_cli_peek(const struct fa_cli *c, const struct faas_id *id, struct fa_
  * cancel.  One question at a time.  fa_cli_answer(): FAAS_E_AGAIN not answered yet; 0: *ret_state,
  * and *ret (may be NULL) owned by the caller.
  */
-int fa_cli_ask(struct fa_cli *c, const struct faas_id *id, bool with_result, bool cancel, uint64_t now_ns);
+int fa_cli_ask(struct fa_cli *c,
+               const struct faas_id *id,
+               bool with_result,
+               bool cancel,
+               uint64_t now_ns);
 int fa_cli_answer(struct fa_cli *c, uint8_t *ret_state, struct fa_cli_done *ret);
 
 /* Tasks submitted and not done. */

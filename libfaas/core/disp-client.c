@@ -2,8 +2,8 @@
  * disp-client.c - what the dispatcher does with clients' messages
  *
  * A client is told ACCEPTED only after the task is in the store, and DONE only after its end is.  A
- * repeat of a SUBMIT is harmless: an id names one content for ever.  Whoever asks for a task that is
- * not here is answered from the store, and asked for again each second until it is final there.
+ * repeat of a SUBMIT is harmless: an id names one content for ever.  Whoever asks for a task that
+ * is not here is answered from the store, and asked for again each second until it is final there.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -31,7 +31,7 @@ void fa_disp_waiters_drop(struct fa_disp *d, struct task *t) {
 static struct waiter *waiter_find(struct task *t, const struct peer *p, bool once) {
         struct fa_list *it;
 
-        fa_list_for_each(it, &t->waiters) {
+        fa_list_for_each (it, &t->waiters) {
                 struct waiter *w = fa_list_entry(it, struct waiter, in_task);
                 if (w->peer == p && w->once == once)
                         return w;
@@ -67,8 +67,8 @@ void fa_disp_client_close(struct fa_disp *d, struct peer *p) {
 
 static void accepted(struct fa_disp *d, struct peer *p, const struct faas_id *id, uint8_t state) {
         struct fa_msg *m;
-        struct fa_item *it = fa_outbox_item(&d->outbox, &p->lane, FA_MSG_ACCEPTED, p->incarnation, 0,
-                                            0, 0, &m);
+        struct fa_item *it =
+                fa_outbox_item(&d->outbox, &p->lane, FA_MSG_ACCEPTED, p->incarnation, 0, 0, 0, &m);
 
         if (!it)
                 return;
@@ -81,7 +81,7 @@ static void accepted(struct fa_disp *d, struct peer *p, const struct faas_id *id
 void fa_disp_tell_accepted(struct fa_disp *d, struct task *t, uint8_t state) {
         struct fa_list *it, *tmp;
 
-        fa_list_for_each_safe(it, tmp, &t->waiters) {
+        fa_list_for_each_safe (it, tmp, &t->waiters) {
                 struct waiter *w = fa_list_entry(it, struct waiter, in_task);
                 if (w->submitted) {
                         w->submitted = false;
@@ -116,12 +116,16 @@ static void done(struct fa_disp *d,
         it->log = fa_blob_ref(o->log);
 }
 
-/* Tells all who wait; with a state that is not final only those who asked once, and the others go on waiting. */
-void fa_disp_tell_done(struct fa_disp *d, struct task *t, uint8_t state, const struct fa_outcome *o) {
+/* Tells all who wait; with a state that is not final only those who asked once, and the others go
+ * on waiting. */
+void fa_disp_tell_done(struct fa_disp *d,
+                       struct task *t,
+                       uint8_t state,
+                       const struct fa_outcome *o) {
         bool last = state >= FAAS_COMPLETED; /* final, or NOT_FOUND, GONE */
         struct fa_list *it, *tmp;
 
-        fa_list_for_each_safe(it, tmp, &t->waiters) {
+        fa_list_for_each_safe (it, tmp, &t->waiters) {
                 struct waiter *w = fa_list_entry(it, struct waiter, in_task);
                 if (!last && !w->once)
                         continue;
@@ -137,7 +141,8 @@ static uint8_t public_state(const struct task *t) {
 }
 
 /* The same id again: fine if it is the same content. */
-static void submit_again(struct fa_disp *d, struct peer *p, struct task *t, const struct fa_item *it) {
+static void
+submit_again(struct fa_disp *d, struct peer *p, struct task *t, const struct fa_item *it) {
         struct fa_spec *spec = NULL;
         struct waiter *w;
         bool same = true;
@@ -216,7 +221,8 @@ static void read_record(struct fa_disp *d, struct task *t) {
         t->reading = true;
 }
 
-static void on_wait(struct fa_disp *d, struct peer *p, const struct fa_msg *m, const struct fa_item *it) {
+static void
+on_wait(struct fa_disp *d, struct peer *p, const struct fa_msg *m, const struct fa_item *it) {
         struct task *t = fa_disp_task_find(d, &it->id);
         bool once = m->type == FA_MSG_STATUS;
         struct waiter *w;
@@ -289,7 +295,10 @@ static void on_beat(struct fa_disp *d, struct peer *p) {
         out->held = p->n_waiters;
 }
 
-void fa_disp_client_msg(struct fa_disp *d, struct peer *p, const struct fa_msg *m, uint64_t now_ns) {
+void fa_disp_client_msg(struct fa_disp *d,
+                        struct peer *p,
+                        const struct fa_msg *m,
+                        uint64_t now_ns) {
         p->role = FA_ROLE_CLIENT;
         if (m->type == FA_MSG_BEAT)
                 on_beat(d, p);
@@ -321,7 +330,7 @@ void fa_disp_sweep(struct fa_disp *d, uint64_t now_ns) {
 
         if (now_ns < d->sweep_at_ns)
                 return;
-        fa_list_for_each(it, &d->elsewhere)
+        fa_list_for_each (it, &d->elsewhere)
                 read_record(d, fa_list_entry(it, struct task, link));
         d->sweep_at_ns = now_ns + SWEEP_NS;
 }

@@ -49,18 +49,19 @@ struct part {
 
 struct task {
         struct fa_map_node node; /* the id */
-        struct fa_list link;     /* class queue; worker's held; worker's finishing; d->inherited, ->finals, ->elsewhere */
+        struct fa_list link;     /* class queue; worker's held; worker's finishing; d->inherited,
+                                    ->finals, ->elsewhere */
         struct fa_list waiters;
         struct waiter w0;
         struct fa_spec *spec; /* NULL when ELSEWHERE */
         struct class *class;
-        struct part *part; /* NULL when ELSEWHERE */
+        struct part *part;   /* NULL when ELSEWHERE */
         struct peer *worker; /* HANDED: who has it; FINISHING: whom to tell, or NULL */
         struct fa_fence fence, strike_fence;
         struct fa_outcome outcome; /* FINAL, FINISHING */
-        uint64_t order;   /* QUEUED: by acceptance */
-        uint64_t at_ns;   /* FINAL: since when */
-        uint64_t listed;  /* session in whose REGISTER it stood last */
+        uint64_t order;            /* QUEUED: by acceptance */
+        uint64_t at_ns;            /* FINAL: since when */
+        uint64_t listed;           /* session in whose REGISTER it stood last */
         uint32_t strikes, retries, unstarted;
         uint8_t state;
         bool started; /* HANDED: it runs */
@@ -69,8 +70,8 @@ struct task {
 };
 
 struct peer {
-        struct fa_map_node node; /* the shell's number */
-        struct fa_list link;     /* d->peers */
+        struct fa_map_node node;   /* the shell's number */
+        struct fa_list link;       /* d->peers */
         struct fa_heap_node alive; /* when to judge it next */
         struct fa_lane lane;
         uint64_t incarnation;
@@ -81,10 +82,10 @@ struct peer {
         uint64_t session;
         uint64_t sent_seq, beat_seq; /* hand-outs sent in this session; the same at its last BEAT */
         uint32_t grant, n_held, n_slots;
-        struct fa_list held;  /* tasks HANDED to it */
+        struct fa_list held;      /* tasks HANDED to it */
         struct fa_list finishing; /* tasks FINISHING with its result */
-        struct fa_list ready; /* d->ready: it can take a task; else in no list */
-        uint64_t *functions;  /* bit set of class indices */
+        struct fa_list ready;     /* d->ready: it can take a task; else in no list */
+        uint64_t *functions;      /* bit set of class indices */
         uint32_t n_words;
         /* a client */
         struct fa_list waiters;
@@ -104,8 +105,9 @@ struct fa_disp {
         uint64_t n_queued;
         struct fa_heap alive;
         struct fa_outbox outbox;
-        struct fa_group *open;                  /* ops of this turn */
-        struct fa_group *control, **control_last; /* groups out of sequence: START, REBIND, RESTORE */
+        struct fa_group *open; /* ops of this turn */
+        struct fa_group *control,
+                **control_last; /* groups out of sequence: START, REBIND, RESTORE */
         uint32_t unanswered;
         uint64_t seq, answered_seq;
         uint64_t tick_at_ns, sweep_at_ns, inherited_until_ns;
@@ -124,23 +126,41 @@ int fa_disp_task_spec(struct fa_disp *d, struct task *t, struct fa_spec *spec, s
 void fa_disp_queue(struct fa_disp *d, struct task *t, bool front);
 void fa_disp_hand_out(struct fa_disp *d);
 void fa_disp_lost(struct fa_disp *d, struct task *t, enum faas_failure failure, const char *text);
-void fa_disp_strike(struct fa_disp *d, struct task *t, const struct fa_fence *fence, const struct fa_outcome *o);
-void fa_disp_finish(struct fa_disp *d, struct task *t, const struct fa_fence *fence, const struct fa_outcome *o, struct peer *tell);
-void fa_disp_final(struct fa_disp *d, struct task *t, const struct fa_outcome *o, const struct fa_fence *fence, uint64_t now_ns);
+void fa_disp_strike(struct fa_disp *d,
+                    struct task *t,
+                    const struct fa_fence *fence,
+                    const struct fa_outcome *o);
+void fa_disp_finish(struct fa_disp *d,
+                    struct task *t,
+                    const struct fa_fence *fence,
+                    const struct fa_outcome *o,
+                    struct peer *tell);
+void fa_disp_final(struct fa_disp *d,
+                   struct task *t,
+                   const struct fa_outcome *o,
+                   const struct fa_fence *fence,
+                   uint64_t now_ns);
 void fa_disp_unhold(struct fa_disp *d, struct task *t);
 struct class *fa_disp_class(struct fa_disp *d, struct fa_slice name);
 
 /* disp-worker.c */
 void fa_disp_worker_msg(struct fa_disp *d, struct peer *p, const struct fa_msg *m, uint64_t now_ns);
 void fa_disp_worker_close(struct fa_disp *d, struct peer *p);
-void fa_disp_answer(struct fa_disp *d, struct peer *p, enum fa_msg_type type, const struct faas_id *id, const struct fa_fence *f);
+void fa_disp_answer(struct fa_disp *d,
+                    struct peer *p,
+                    enum fa_msg_type type,
+                    const struct faas_id *id,
+                    const struct fa_fence *f);
 void fa_disp_ready(struct fa_disp *d, struct peer *p);
 
 /* disp-client.c */
 void fa_disp_client_msg(struct fa_disp *d, struct peer *p, const struct fa_msg *m, uint64_t now_ns);
 void fa_disp_client_close(struct fa_disp *d, struct peer *p);
 void fa_disp_tell_accepted(struct fa_disp *d, struct task *t, uint8_t state);
-void fa_disp_tell_done(struct fa_disp *d, struct task *t, uint8_t state, const struct fa_outcome *o);
+void fa_disp_tell_done(struct fa_disp *d,
+                       struct task *t,
+                       uint8_t state,
+                       const struct fa_outcome *o);
 void fa_disp_sweep(struct fa_disp *d, uint64_t now_ns);
 void fa_disp_waiters_drop(struct fa_disp *d, struct task *t);
 
@@ -152,7 +172,10 @@ int fa_disp_store_answer(struct fa_disp *d, struct fa_group *g, uint64_t now_ns)
 void fa_disp_store_lost(struct fa_disp *d);
 void fa_disp_store_tick(struct fa_disp *d, uint64_t now_ns);
 struct part *fa_disp_part(const struct fa_disp *d, uint64_t partition);
-void fa_disp_adopt_record(struct fa_disp *d, struct task *t, const struct fa_record *rec, uint64_t now_ns);
+void fa_disp_adopt_record(struct fa_disp *d,
+                          struct task *t,
+                          const struct fa_record *rec,
+                          uint64_t now_ns);
 
 /* disp.c */
 struct peer *fa_disp_peer(struct fa_disp *d, uint64_t key, bool create, uint64_t now_ns);

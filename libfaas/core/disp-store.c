@@ -80,7 +80,7 @@ struct part *fa_disp_part(const struct fa_disp *d, uint64_t partition) {
 
         if (d->home && d->home->partition == partition)
                 return d->home;
-        fa_list_for_each(it, &d->parts) {
+        fa_list_for_each (it, &d->parts) {
                 struct part *p = fa_list_entry(it, struct part, link);
                 if (p->partition == partition)
                         return p;
@@ -132,7 +132,10 @@ static int on_start(struct fa_disp *d, const struct fa_op *op, uint64_t now_ns) 
 }
 
 /* A record of a partition of mine, seen in the store: it joins my tasks. */
-void fa_disp_adopt_record(struct fa_disp *d, struct task *t, const struct fa_record *rec, uint64_t now_ns) {
+void fa_disp_adopt_record(struct fa_disp *d,
+                          struct task *t,
+                          const struct fa_record *rec,
+                          uint64_t now_ns) {
         struct part *part = fa_disp_part(d, rec->partition);
 
         if (!part || !rec->spec || fa_disp_task_spec(d, t, rec->spec, part))
@@ -168,7 +171,7 @@ static void on_load(struct fa_disp *d, const struct fa_op *op, uint64_t now_ns) 
         }
         p->loaded = true;
         /* Its former owner's workers may hold hand-outs: ask mine what they have. */
-        fa_list_for_each(it, &d->peers) {
+        fa_list_for_each (it, &d->peers) {
                 struct peer *w = fa_list_entry(it, struct peer, link);
                 if (w->registered)
                         fa_disp_welcome(d, w);
@@ -176,7 +179,8 @@ static void on_load(struct fa_disp *d, const struct fa_op *op, uint64_t now_ns) 
 }
 
 /* The record is somebody else's, or is not readable yet. */
-static void elsewhere(struct fa_disp *d, struct task *t, const struct fa_record *rec, uint64_t now_ns) {
+static void
+elsewhere(struct fa_disp *d, struct task *t, const struct fa_record *rec, uint64_t now_ns) {
         const struct part *part = fa_disp_part(d, rec->partition);
 
         if (t->state != TASK_ELSEWHERE)
@@ -229,7 +233,8 @@ static void on_finish(struct fa_disp *d, const struct fa_op *op, uint64_t now_ns
                 elsewhere(d, t, op->rec, now_ns);
         } else {
                 /* No record: it was collected, or never was. */
-                fa_disp_tell_done(d, t, op->r == FAAS_E_GONE ? FA_STATE_GONE : FA_STATE_NOT_FOUND, NULL);
+                fa_disp_tell_done(d, t, op->r == FAAS_E_GONE ? FA_STATE_GONE : FA_STATE_NOT_FOUND,
+                                  NULL);
                 fa_disp_task_free(d, t);
         }
 }
@@ -249,7 +254,8 @@ static void on_get(struct fa_disp *d, const struct fa_op *op, uint64_t now_ns) {
         if (op->r == 0 && op->rec)
                 fa_disp_tell_done(d, t, op->rec->state, &op->rec->outcome);
         else
-                fa_disp_tell_done(d, t, op->r == FAAS_E_GONE ? FA_STATE_GONE : FA_STATE_NOT_FOUND, NULL);
+                fa_disp_tell_done(d, t, op->r == FAAS_E_GONE ? FA_STATE_GONE : FA_STATE_NOT_FOUND,
+                                  NULL);
         fa_disp_task_free(d, t);
 }
 
@@ -339,12 +345,12 @@ void fa_disp_store_lost(struct fa_disp *d) {
         op = control_op(d, FA_OP_REBIND);
         if (!op)
                 return;
-        fa_list_for_each(it, &d->parts)
+        fa_list_for_each (it, &d->parts)
                 n++;
         op->more->owned = calloc(n, sizeof(*op->more->owned));
         if (!op->more->owned)
                 return;
-        fa_list_for_each(it, &d->parts) {
+        fa_list_for_each (it, &d->parts) {
                 const struct part *p = fa_list_entry(it, struct part, link);
                 op->more->owned[op->more->n_owned++] =
                         (struct fa_owned){p->partition, d->epoch, p->gen};
@@ -420,28 +426,27 @@ void fa_disp_store_tick(struct fa_disp *d, uint64_t now_ns) {
         struct fa_list *it, *tmp;
         struct fa_op *op;
 
-        fa_list_for_each_safe(it, tmp, &d->finals) {
+        fa_list_for_each_safe (it, tmp, &d->finals) {
                 struct task *t = fa_list_entry(it, struct task, link);
                 if (now_ns - t->at_ns < d->cfg.retain_ns)
                         break;
                 fa_disp_task_free(d, t);
         }
-        if (!d->epoch || d->ticking || now_ns < d->tick_at_ns ||
-            d->cfg.tick_ns == FA_NEVER)
+        if (!d->epoch || d->ticking || now_ns < d->tick_at_ns || d->cfg.tick_ns == FA_NEVER)
                 return;
         d->tick_at_ns = now_ns + d->cfg.tick_ns;
         op = fa_disp_op(d, FA_OP_TICK);
         if (!op)
                 return;
         size_t n = 0;
-        fa_list_for_each(it, &d->parts)
+        fa_list_for_each (it, &d->parts)
                 n++;
         op->more->owned = calloc(n ? n : 1, sizeof(*op->more->owned));
         if (!op->more->owned) {
                 fa_disp_op_drop(d);
                 return;
         }
-        fa_list_for_each(it, &d->parts)
+        fa_list_for_each (it, &d->parts)
                 op->more->owned[op->more->n_owned++].partition =
                         fa_list_entry(it, struct part, link)->partition;
         d->ticking = true;

@@ -11,7 +11,8 @@
 
 #include "core/disp-private.h"
 
-/* legal[from]: bit set of the states that may follow.  To ELSEWHERE: the store says it is another's. */
+/* legal[from]: bit set of the states that may follow.  To ELSEWHERE: the store says it is
+ * another's. */
 #define B(s) (1u << (s))
 static const uint8_t legal[_TASK_STATE_N] = {
         [TASK_ACCEPTING] = B(TASK_QUEUED) | B(TASK_INHERITED) | B(TASK_ELSEWHERE),
@@ -201,7 +202,7 @@ void fa_disp_hand_out(struct fa_disp *d) {
 
         while (d->n_queued && !fa_list_empty(&d->ready)) {
                 bool any = false;
-                fa_list_for_each_safe(it, tmp, &d->ready) {
+                fa_list_for_each_safe (it, tmp, &d->ready) {
                         struct peer *p = fa_list_entry(it, struct peer, ready);
                         struct task *t = oldest_for(d, p);
                         if (!t)
@@ -288,7 +289,8 @@ static void requeue(struct fa_disp *d, struct task *t, bool write) {
                 op->fence = t->strike_fence;
         }
         d->stats.requeued++;
-        if (t->state != TASK_QUEUED) /* else an earlier owner's hand-out ended, and it waits already */
+        if (t->state !=
+            TASK_QUEUED) /* else an earlier owner's hand-out ended, and it waits already */
                 fa_disp_queue(d, t, true);
 }
 
@@ -320,7 +322,8 @@ void fa_disp_strike(struct fa_disp *d,
                 requeue(d, t, true);
 }
 
-/* The worker that had the task is gone, or does not hold it (text NULL: then nobody is to blame). */
+/* The worker that had the task is gone, or does not hold it (text NULL: then nobody is to blame).
+ */
 void fa_disp_lost(struct fa_disp *d, struct task *t, enum faas_failure failure, const char *text) {
         struct fa_outcome o = FA_OUTCOME_NULL;
         struct fa_fence fence = t->fence;

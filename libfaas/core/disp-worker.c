@@ -26,8 +26,8 @@ void fa_disp_answer(struct fa_disp *d,
                     enum fa_msg_type type,
                     const struct faas_id *id,
                     const struct fa_fence *f) {
-        struct fa_item *it = fa_outbox_item(&d->outbox, &p->lane, type, p->incarnation, p->session,
-                                            0, 0, NULL);
+        struct fa_item *it =
+                fa_outbox_item(&d->outbox, &p->lane, type, p->incarnation, p->session, 0, 0, NULL);
 
         if (it) {
                 it->id = *id;
@@ -79,7 +79,7 @@ static int set_functions(struct fa_disp *d, struct peer *p, const struct fa_msg 
 static void merge_old(struct fa_disp *d, struct peer *p) {
         struct fa_list *it, *l;
 
-        fa_list_for_each(it, &d->peers) {
+        fa_list_for_each (it, &d->peers) {
                 struct peer *old = fa_list_entry(it, struct peer, link);
                 if (old == p || old->role != FA_ROLE_WORKER || old->incarnation != p->incarnation)
                         continue;
@@ -106,12 +106,12 @@ static void hold(struct fa_disp *d, struct peer *p, struct task *t, const struct
         p->n_held++;
 }
 
-/* May a hand-out of an earlier owner of the partition go on? Only what this owner has not handed out itself. */
+/* May a hand-out of an earlier owner of the partition go on? Only what this owner has not handed
+ * out itself. */
 static bool adoptable(const struct task *t, const struct fa_fence *f) {
         if (t->state == TASK_INHERITED)
                 return true;
-        return t->state == TASK_QUEUED && !t->mine && f->gen < t->part->gen &&
-               fa_rule(ACCEPT_OLD);
+        return t->state == TASK_QUEUED && !t->mine && f->gen < t->part->gen && fa_rule(ACCEPT_OLD);
 }
 
 /* One line of the list: keep it, adopt it, or tell the worker that it is void. */
@@ -143,7 +143,7 @@ static void listed(struct fa_disp *d, struct peer *p, const struct fa_item *it) 
 static void drop_unlisted(struct fa_disp *d, struct peer *p) {
         struct fa_list *it, *tmp;
 
-        fa_list_for_each_safe(it, tmp, &p->held) {
+        fa_list_for_each_safe (it, tmp, &p->held) {
                 struct task *t = fa_list_entry(it, struct task, link);
                 if (t->listed != p->session)
                         fa_disp_lost(d, t, FAAS_FAILURE_NONE, NULL);
@@ -179,7 +179,8 @@ static void on_register(struct fa_disp *d, struct peer *p, const struct fa_msg *
 }
 
 /* The hand-out that this worker holds under this fence, or NULL. */
-static struct task *held_by(const struct fa_disp *d, const struct peer *p, const struct fa_item *it) {
+static struct task *
+held_by(const struct fa_disp *d, const struct peer *p, const struct fa_item *it) {
         struct task *t = fa_disp_task_find(d, &it->id);
 
         if (!t || t->state != TASK_HANDED || t->worker != p || !fa_fence_eq(&t->fence, &it->fence))
@@ -220,16 +221,16 @@ static void on_result(struct fa_disp *d, struct peer *p, const struct fa_item *i
                 return;
         }
         if (!part->loaded || (it->fence.gen > part->gen && fa_rule(GENERATION)))
-                return; /* not known yet; or a later owner's fence: then I am fenced, and say nothing */
+                return; /* not known yet; or a later owner's fence: then I am fenced, and say
+                           nothing */
         if (t && t->part != part)
                 t = NULL;
         if (t && (t->state == TASK_FINISHING || t->state == TASK_ACCEPTING))
                 return; /* answered once it is committed */
-        if (t && t->state == TASK_HANDED &&
-            (fa_fence_eq(&t->fence, &it->fence) || !fa_rule(FENCE)))
+        if (t && t->state == TASK_HANDED && (fa_fence_eq(&t->fence, &it->fence) || !fa_rule(FENCE)))
                 end(d, t, p, it);
-        else if (t && t->state != TASK_HANDED && (adoptable(t, &it->fence) ||
-                 (!fa_rule(FENCE) && t->state == TASK_QUEUED)))
+        else if (t && t->state != TASK_HANDED &&
+                 (adoptable(t, &it->fence) || (!fa_rule(FENCE) && t->state == TASK_QUEUED)))
                 end(d, t, p, it);
         else if (t && t->state == TASK_FINAL && fa_fence_eq(&t->fence, &it->fence))
                 fa_disp_answer(d, p, FA_MSG_ACK, &it->id, &it->fence);
@@ -281,7 +282,10 @@ static void on_items(struct fa_disp *d, struct peer *p, const struct fa_msg *m) 
         }
 }
 
-void fa_disp_worker_msg(struct fa_disp *d, struct peer *p, const struct fa_msg *m, uint64_t now_ns) {
+void fa_disp_worker_msg(struct fa_disp *d,
+                        struct peer *p,
+                        const struct fa_msg *m,
+                        uint64_t now_ns) {
         if (m->type == FA_MSG_REGISTER) {
                 on_register(d, p, m);
                 return;

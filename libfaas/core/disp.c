@@ -167,7 +167,8 @@ void fa_disp_welcome(struct fa_disp *d, struct peer *p) {
         m->from = d->epoch;
         m->mode = d->cfg.mode;
         if (d->cfg.heartbeat_ns != FA_NEVER)
-                m->interval_ms = (uint32_t)((d->cfg.heartbeat_ns + FA_NS_PER_MS - 1) / FA_NS_PER_MS);
+                m->interval_ms =
+                        (uint32_t)((d->cfg.heartbeat_ns + FA_NS_PER_MS - 1) / FA_NS_PER_MS);
         m->liveness = d->cfg.liveness;
         /* Steps of the golden ratio spread any number of peers evenly over the interval. */
         d->phase += UINT64_C(0x9e3779b97f4a7c15);
@@ -284,9 +285,9 @@ static void release_inherited(struct fa_disp *d, uint64_t now_ns) {
         if (now_ns < d->inherited_until_ns)
                 return;
         d->inherited_until_ns = FA_NEVER;
-        fa_list_for_each(it, &d->parts)
+        fa_list_for_each (it, &d->parts)
                 waiting |= !fa_list_entry(it, struct part, link)->loaded;
-        fa_list_for_each_safe(it, tmp, &d->inherited)
+        fa_list_for_each_safe (it, tmp, &d->inherited)
                 fa_disp_queue(d, fa_list_entry(it, struct task, link), false);
         if (waiting)
                 d->inherited_until_ns = now_ns + d->cfg.heartbeat_ns;
@@ -343,7 +344,7 @@ void fa_disp_stats(const struct fa_disp *d, struct fa_disp_stats *ret) {
 
         *ret = d->stats;
         ret->n_queued = d->n_queued;
-        fa_list_for_each(it, &d->peers) {
+        fa_list_for_each (it, &d->peers) {
                 const struct peer *p = fa_list_entry(it, struct peer, link);
                 ret->n_workers += p->registered;
                 ret->n_clients += p->role == FA_ROLE_CLIENT;

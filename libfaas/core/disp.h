@@ -1,5 +1,6 @@
 /*
- * disp.h - the dispatcher machine: takes tasks in, keeps their order, hands them out, ends them once
+ * disp.h - the dispatcher machine: takes tasks in, keeps their order, hands them out, ends them
+ * once
  *
  * Pure: no clock, no fd, no randomness.  The shell gives it events and the time, and carries away
  * groups for the store and messages for peers.  It never tells anybody of a change before the group
@@ -17,20 +18,22 @@ struct fa_disp;
 
 /* A member left 0 takes the default in brackets. */
 struct fa_disp_cfg {
-        char name[FA_NAME_MAX + 1];     /* of this dispatcher; a restart under it takes over at once */
+        char name[FA_NAME_MAX + 1]; /* of this dispatcher; a restart under it takes over at once */
         char endpoint[FA_ENDPOINT_MAX]; /* where peers reach it */
         uint8_t mode;                   /* for WELCOME: 0 local, 1 push, 2 pull */
-        uint64_t heartbeat_ns;          /* [1 s] beat when silent for so long; FA_NEVER: no beats, no judgement */
-        uint32_t liveness;              /* [3] dead after so many of these */
-        uint32_t window_tasks;          /* [1,048,576] of each client */
-        uint64_t window_bytes;          /* [512 MiB] */
-        uint64_t tick_ns;               /* [1 s] lease renewals; FA_NEVER: the store is mine alone */
-        uint32_t lease_ticks;           /* [3] */
-        uint64_t retain_ns;             /* [0] a final task is kept so long, because the store may lose its tail */
-        uint32_t max_groups;            /* [4] groups unanswered at a time */
-        uint32_t unstarted_max;         /* [16] hand-outs of a task that may be lost before they start */
-        bool hints;                     /* write HINT at each hand-out: for stores that others can take over */
-        uint64_t seed;                  /* random: hash tables */
+        uint64_t heartbeat_ns; /* [1 s] beat when silent for so long; FA_NEVER: no beats, no
+                                  judgement */
+        uint32_t liveness;     /* [3] dead after so many of these */
+        uint32_t window_tasks; /* [1,048,576] of each client */
+        uint64_t window_bytes; /* [512 MiB] */
+        uint64_t tick_ns;      /* [1 s] lease renewals; FA_NEVER: the store is mine alone */
+        uint32_t lease_ticks;  /* [3] */
+        uint64_t retain_ns; /* [0] a final task is kept so long, because the store may lose its tail
+                             */
+        uint32_t max_groups;    /* [4] groups unanswered at a time */
+        uint32_t unstarted_max; /* [16] hand-outs of a task that may be lost before they start */
+        bool hints;    /* write HINT at each hand-out: for stores that others can take over */
+        uint64_t seed; /* random: hash tables */
 };
 
 /* Counters, all since the machine was made. */

@@ -8,17 +8,18 @@
 #include "core/work.h"
 
 #define LINKS_MAX FA_ENDPOINTS_MAX
-#define DEPTH_MAX 64                           /* tasks in one slot's socket: beyond it nothing is gained */
-#define DEPTH_NS (500 * FA_NS_PER_US)          /* a slot's queue holds work for about so long */
-#define STUCK_NS (5 * FA_NS_PER_MS)            /* a task so long ahead of others: those go elsewhere */
-#define STARTED_NS (10 * FA_NS_PER_MS)         /* a task that runs so long is reported as started */
-#define RESEND_NS FA_NS_PER_S                  /* an unanswered result is offered again */
+#define DEPTH_MAX 64                   /* tasks in one slot's socket: beyond it nothing is gained */
+#define DEPTH_NS (500 * FA_NS_PER_US)  /* a slot's queue holds work for about so long */
+#define STUCK_NS (5 * FA_NS_PER_MS)    /* a task so long ahead of others: those go elsewhere */
+#define STARTED_NS (10 * FA_NS_PER_MS) /* a task that runs so long is reported as started */
+#define RESEND_NS FA_NS_PER_S          /* an unanswered result is offered again */
 
 enum held_state { HELD_WAITING, HELD_SLOT, HELD_RESULT };
 
 struct held {
-        struct fa_map_node node; /* id mixed with the fence: one task may be here twice, under two owners */
-        struct fa_list link;     /* w->waiting, slot's queue, or w->results */
+        struct fa_map_node
+                node; /* id mixed with the fence: one task may be here twice, under two owners */
+        struct fa_list link; /* w->waiting, slot's queue, or w->results */
         struct faas_id id;
         struct fa_fence fence;
         struct link *from; /* who counts it: handed it out or adopted it */
@@ -54,8 +55,8 @@ struct slot {
         uint32_t n;
         uint64_t since_ns; /* since when its oldest task can have been running */
         bool up;
-        bool slow;            /* gave tasks back: one at a time until its next result */
-        struct held *kill;    /* cancelled while perhaps running: kill unless the recall brings it */
+        bool slow;         /* gave tasks back: one at a time until its next result */
+        struct held *kill; /* cancelled while perhaps running: kill unless the recall brings it */
 };
 
 struct fa_work {
@@ -78,7 +79,7 @@ struct fa_work {
                 enum fa_work_op_kind kind;
                 unsigned slot;
                 struct held *h;
-        } *ops;
+        } * ops;
         size_t ops_head, n_ops, cap_ops;
 };
 
@@ -86,7 +87,11 @@ struct fa_work {
 void fa_work_held_free(struct fa_work *w, struct held *h);
 void fa_work_send_result(struct fa_work *w, struct link *l, struct held *h, uint64_t now_ns);
 uint32_t fa_work_grant(const struct fa_work *w);
-struct fa_item *fa_work_item(struct fa_work *w, struct link *l, enum fa_msg_type type, const struct held *h, uint64_t now_ns);
+struct fa_item *fa_work_item(struct fa_work *w,
+                             struct link *l,
+                             enum fa_msg_type type,
+                             const struct held *h,
+                             uint64_t now_ns);
 
 /* work-slot.c */
 void fa_work_wait(struct fa_work *w, struct held *h, bool front);

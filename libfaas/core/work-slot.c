@@ -140,7 +140,8 @@ static void mean(uint64_t *est, uint64_t sample) {
                 *est = 1;
 }
 
-static void on_result(struct fa_work *w, struct slot *s, const struct fa_outcome *o, uint64_t now_ns) {
+static void
+on_result(struct fa_work *w, struct slot *s, const struct fa_outcome *o, uint64_t now_ns) {
         struct fa_list *l = fa_list_first(&s->queue);
         struct held *h;
 
@@ -174,7 +175,8 @@ static void on_returned(struct fa_work *w, struct slot *s, int32_t n) {
                 (void)op_push(w, FA_WORK_KILL, (unsigned)(s - w->slots), NULL);
 }
 
-/* started: which of its tasks had started and has no result; those before it end unheard and run again. */
+/* started: which of its tasks had started and has no result; those before it end unheard and run
+ * again. */
 static void on_down(struct fa_work *w, struct slot *s, const struct fa_event *ev, uint64_t now_ns) {
         struct fa_list back;
         struct fa_list *l;
@@ -263,7 +265,8 @@ bool fa_work_drain(struct fa_work *w, uint64_t now_ns) {
 static void report_started(struct fa_work *w, struct slot *s, uint64_t now_ns) {
         struct held *h = fa_list_entry(fa_list_first(&s->queue), struct held, link);
 
-        if (h->reported || !h->from || h->from->state != LINK_OPEN || now_ns < s->since_ns + STARTED_NS)
+        if (h->reported || !h->from || h->from->state != LINK_OPEN ||
+            now_ns < s->since_ns + STARTED_NS)
                 return;
         h->reported = fa_work_item(w, h->from, FA_MSG_STARTED, h, now_ns) != NULL;
 }
@@ -296,8 +299,7 @@ uint64_t fa_work_slot_deadline(const struct fa_work *w) {
                         continue;
                 if (s->n > 1 && !s->slow && !s->kill)
                         at = FA_MIN(at, s->since_ns + STUCK_NS);
-                const struct held *h =
-                        fa_list_entry(fa_list_first(&s->queue), struct held, link);
+                const struct held *h = fa_list_entry(fa_list_first(&s->queue), struct held, link);
                 if (!h->reported && h->from && h->from->state == LINK_OPEN)
                         at = FA_MIN(at, s->since_ns + STARTED_NS);
         }

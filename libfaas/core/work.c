@@ -176,8 +176,7 @@ static bool list_held(struct fa_work *w, struct link *l, uint64_t now_ns) {
                 item->id = h->id;
                 item->fence = h->fence;
                 item->state = h->state == HELD_RESULT ? FA_HELD_RESULT : FA_HELD_WAITING;
-                if (h->state == HELD_SLOT &&
-                    fa_list_first(&w->slots[h->slot].queue) == &h->link)
+                if (h->state == HELD_SLOT && fa_list_first(&w->slots[h->slot].queue) == &h->link)
                         item->state = FA_HELD_STARTED;
         }
         return m != NULL;
@@ -199,7 +198,7 @@ static void on_welcome(struct fa_work *w, struct link *l, const struct fa_msg *m
                 l->state = LINK_HELLO; /* no memory: once more from the start */
                 return;
         }
-        fa_list_for_each(it, &w->results)
+        fa_list_for_each (it, &w->results)
                 fa_work_send_result(w, l, fa_list_entry(it, struct held, link), now_ns);
 }
 
@@ -215,7 +214,8 @@ static struct faas_id held_key(const struct faas_id *id, const struct fa_fence *
         return key;
 }
 
-static struct held *held_find(const struct fa_work *w, const struct faas_id *id, const struct fa_fence *f) {
+static struct held *
+held_find(const struct fa_work *w, const struct faas_id *id, const struct fa_fence *f) {
         struct faas_id key = held_key(id, f);
         struct fa_map_node *n = fa_map_find(&w->held, &key);
         struct held *h = n ? fa_container_of(n, struct held, node) : NULL;
@@ -271,7 +271,8 @@ static void on_task(struct fa_work *w, struct link *l, const struct fa_item *it,
 }
 
 /* ACK: it is safe.  STALE: nobody wants it. */
-static void on_answer(struct fa_work *w, const struct fa_msg *m, const struct fa_item *it, uint64_t now_ns) {
+static void
+on_answer(struct fa_work *w, const struct fa_msg *m, const struct fa_item *it, uint64_t now_ns) {
         struct held *h = held_find(w, &it->id, &it->fence);
 
         if (!h)
@@ -305,7 +306,8 @@ static void on_adopt(struct fa_work *w, struct link *l, const struct fa_item *it
         h->from = l;
 }
 
-static void on_session_msg(struct fa_work *w, struct link *l, const struct fa_msg *m, uint64_t now_ns) {
+static void
+on_session_msg(struct fa_work *w, struct link *l, const struct fa_msg *m, uint64_t now_ns) {
         if (m->type == FA_MSG_TASK) {
                 if (m->seq <= l->seen_seq && fa_rule(TASK_SEQ))
                         return; /* a repeat, or overtaken */
@@ -444,12 +446,12 @@ void fa_work_tick(struct fa_work *w, uint64_t now_ns) {
 
 uint64_t fa_work_deadline(const struct fa_work *w) {
         uint64_t at = fa_work_slot_deadline(w);
-        const struct fa_list *first = fa_list_first(&w->results);
+        struct fa_list *first = fa_list_first(&w->results);
 
         for (unsigned i = 0; i < w->n_links; i++)
                 at = FA_MIN(at, link_deadline(&w->links[i]));
         if (first)
-                at = FA_MIN(at, fa_container_of(first, const struct held, link)->again_ns);
+                at = FA_MIN(at, fa_list_entry(first, struct held, link)->again_ns);
         return at;
 }
 

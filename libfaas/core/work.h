@@ -2,8 +2,8 @@
  * work.h - the worker machine: holds hand-outs, feeds slots, keeps results until they are answered
  *
  * Pure, as disp.h.  It talks with one dispatcher or several (a link each) and with n slots; the
- * shell carries messages and slot operations.  It never runs user code and never waits for it, so it
- * beats while its functions run for an hour.
+ * shell carries messages and slot operations.  It never runs user code and never waits for it, so
+ * it beats while its functions run for an hour.
  */
 #pragma once
 
@@ -38,7 +38,8 @@ struct fa_work_op {
 int fa_work_new(struct fa_work **ret, const struct fa_work_cfg *cfg);
 struct fa_work *fa_work_free(struct fa_work *w); /* NULL is fine; returns NULL */
 
-/* A connection to a dispatcher, which the shell calls key, is there: HELLO goes out. 0, -ENOMEM, FAAS_E_LIMIT. */
+/* A connection to a dispatcher, which the shell calls key, is there: HELLO goes out. 0, -ENOMEM,
+ * FAAS_E_LIMIT. */
 int fa_work_connect(struct fa_work *w, uint64_t key, uint64_t now_ns);
 
 /* 0 or -EINVAL; lack of memory acts as a lost message. */
@@ -50,8 +51,8 @@ uint64_t fa_work_deadline(const struct fa_work *w);
 bool fa_work_pop(struct fa_work *w, struct fa_work_op *ret);
 
 /*
- * The slot of the last RUN could not take it (it is down and its event comes): FA_EV_SLOT_DOWN gives
- * the task back.
+ * The slot of the last RUN could not take it (it is down and its event comes): FA_EV_SLOT_DOWN
+ * gives the task back.
  */
 
 struct fa_outbox *fa_work_outbox(struct fa_work *w);

@@ -9,15 +9,18 @@
 #include "wire/msg.h"
 
 enum fa_event_kind {
-        FA_EV_MSG,        /* .msg came from .peer; borrowed: what is kept is referenced */
-        FA_EV_PEER_DOWN,  /* the connection of .peer is gone for good */
-        FA_EV_GROUP,      /* dispatcher: .group is answered; borrowed */
-        FA_EV_STORE_LOST, /* dispatcher: the store was restarted and may have lost its last writes */
-        FA_EV_SLOT_UP,    /* worker: .slot takes tasks */
-        FA_EV_SLOT_RESULT, /* worker: the oldest task given to .slot ended with .outcome; borrowed */
+        FA_EV_MSG,         /* .msg came from .peer; borrowed: what is kept is referenced */
+        FA_EV_PEER_DOWN,   /* the connection of .peer is gone for good */
+        FA_EV_GROUP,       /* dispatcher: .group is answered; borrowed */
+        FA_EV_STORE_LOST,  /* dispatcher: the store was restarted and may have lost its last writes
+                            */
+        FA_EV_SLOT_UP,     /* worker: .slot takes tasks */
+        FA_EV_SLOT_RESULT, /* worker: the oldest task given to .slot ended with .outcome; borrowed
+                            */
         FA_EV_SLOT_RETURNED, /* worker: the newest .n tasks given to .slot were taken back */
-        FA_EV_SLOT_DOWN,  /* worker: .slot died; task number .n of those it has (0: the oldest) had started, with
-                             .outcome; those before it ended without a result; -1: none had */
+        FA_EV_SLOT_DOWN, /* worker: .slot died; task number .n of those it has (0: the oldest) had
+                            started, with .outcome; those before it ended without a result; -1: none
+                            had */
 };
 
 struct fa_event {

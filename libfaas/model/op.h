@@ -4,8 +4,8 @@
  * A group runs as a whole or not at all, after one check of its head: the epoch holds its lease and
  * owns every partition that the group touches (else FAAS_E_FENCED), and the group is the next in
  * the epoch's sequence.  A group that was run before is not run again: its answers are derived from
- * the records (a broken connection may leave it unknown whether a group ran; the dispatcher hands in
- * the identical group again).  DESIGN.md section 7 measured this and model-checked it.
+ * the records (a broken connection may leave it unknown whether a group ran; the dispatcher hands
+ * in the identical group again).  DESIGN.md section 7 measured this and model-checked it.
  */
 #pragma once
 
@@ -19,11 +19,12 @@
 #include "wire/msg.h"
 
 enum fa_op_kind {
-        FA_OP_START,   /* a new epoch for a name; the older epoch of that name is fenced, its partitions are mine */
-        FA_OP_REBIND,  /* the store lost its tail: I am still here, I own these partitions */
-        FA_OP_TICK,    /* my lease is renewed; what leases are there? are my partitions still mine? */
-        FA_OP_TAKE,    /* the partition of a dispatcher whose lease has run out becomes mine */
-        FA_OP_LOAD,    /* the next records of a partition in the order of their acceptance */
+        FA_OP_START,  /* a new epoch for a name; the older epoch of that name is fenced, its
+                         partitions are mine */
+        FA_OP_REBIND, /* the store lost its tail: I am still here, I own these partitions */
+        FA_OP_TICK, /* my lease is renewed; what leases are there? are my partitions still mine? */
+        FA_OP_TAKE, /* the partition of a dispatcher whose lease has run out becomes mine */
+        FA_OP_LOAD, /* the next records of a partition in the order of their acceptance */
         FA_OP_ACCEPT,  /* a new task */
         FA_OP_FINISH,  /* a task's end: the first one stays */
         FA_OP_REQUEUE, /* a task's strikes and retries, absolute */
@@ -38,10 +39,11 @@ enum fa_op_kind {
 struct fa_record {
         struct faas_id id;
         uint64_t partition;
-        uint8_t state;    /* FAAS_QUEUED or a final enum faas_status; FA_STATE_NOT_FOUND, FA_STATE_GONE in answers */
-        uint8_t hinted;   /* HINT came */
-        uint32_t strikes; /* absolute */
-        uint32_t retries; /* absolute */
+        uint8_t state; /* FAAS_QUEUED or a final enum faas_status; FA_STATE_NOT_FOUND, FA_STATE_GONE
+                          in answers */
+        uint8_t hinted;               /* HINT came */
+        uint32_t strikes;             /* absolute */
+        uint32_t retries;             /* absolute */
         struct fa_fence strike_fence; /* of the hand-out that earned the last strike */
         struct fa_fence fence;        /* final: of the hand-out whose result it is */
         struct fa_spec *spec;
@@ -64,12 +66,14 @@ struct fa_owned {
 
 /* What the rare operations need and bring beside the common fields; allocated only for them. */
 struct fa_op_more {
-        const char *name, *endpoint; /* START: borrowed from the dispatcher, which outlives its groups */
-        struct fa_record *recs;      /* LOAD answers */
+        const char *name,
+                *endpoint;      /* START: borrowed from the dispatcher, which outlives its groups */
+        struct fa_record *recs; /* LOAD answers */
         size_t n_recs;
         struct fa_lease *leases; /* TICK answers: all of them */
         size_t n_leases;
-        struct fa_owned *owned; /* START answers: mine. TICK, REBIND: in: what I believe to be mine; out: all */
+        struct fa_owned *owned; /* START answers: mine. TICK, REBIND: in: what I believe to be mine;
+                                   out: all */
         size_t n_owned;
         uint64_t tick; /* START, TICK answer: the store's count of ticks */
 };
@@ -79,33 +83,35 @@ struct fa_op {
         uint8_t state; /* RESTORE: the record's state */
         bool differs;  /* answer of ACCEPT with FAAS_E_EXISTS: other bytes under the same id */
         /*
-         * The answer.  0: done.  FAAS_E_EXISTS: a record is there already (ACCEPT) or is final (FINISH),
-         * and *rec tells what it says.  FAAS_E_NOENT: no such record.  FAAS_E_GONE: it was collected.
-         * FAAS_E_STALE: the record belongs to another partition (FINISH), or the partition to somebody
-         * else than believed (TAKE).  FAAS_E_LIMIT: the store is full (ACCEPT).
+         * The answer.  0: done.  FAAS_E_EXISTS: a record is there already (ACCEPT) or is final
+         * (FINISH), and *rec tells what it says.  FAAS_E_NOENT: no such record.  FAAS_E_GONE: it
+         * was collected. FAAS_E_STALE: the record belongs to another partition (FINISH), or the
+         * partition to somebody else than believed (TAKE).  FAAS_E_LIMIT: the store is full
+         * (ACCEPT).
          */
         int r;
         struct faas_id id;
         uint64_t partition;    /* whose record it is; TAKE, LOAD: which */
         struct fa_fence fence; /* REQUEUE: of the strike; FINISH, RESTORE: of the result */
         uint32_t strikes, retries;
-        uint32_t gen;              /* TAKE answers: the partition's new generation */
-        uint64_t owner;            /* TAKE: whom I believe to own it */
-        uint64_t cursor;           /* LOAD: where to go on; answers where the next goes on, or FA_CURSOR_END */
+        uint32_t gen;   /* TAKE answers: the partition's new generation */
+        uint64_t owner; /* TAKE: whom I believe to own it */
+        uint64_t
+                cursor; /* LOAD: where to go on; answers where the next goes on, or FA_CURSOR_END */
         struct fa_spec *spec;      /* ACCEPT, RESTORE: one reference */
         struct fa_outcome outcome; /* FINISH, RESTORE of a final: references */
-        struct fa_record *rec;     /* answers of ACCEPT, FINISH with FAAS_E_EXISTS; GET; else NULL */
-        struct fa_op_more *more;   /* START, TICK, REBIND, LOAD; else NULL */
+        struct fa_record *rec;   /* answers of ACCEPT, FINISH with FAAS_E_EXISTS; GET; else NULL */
+        struct fa_op_more *more; /* START, TICK, REBIND, LOAD; else NULL */
 };
 
 #define FA_CURSOR_END UINT64_MAX
 
 struct fa_group {
         struct fa_group *next;
-        uint64_t epoch;  /* 0 for START */
-        uint64_t seq;    /* 1, 2, 3 ... per epoch; 0: not guarded (START, GET alone) */
-        int r;           /* 0; FAAS_E_FENCED; FAAS_E_UNAVAILABLE: not run, store not there (START only) */
-        size_t bytes;    /* payload bytes in it */
+        uint64_t epoch; /* 0 for START */
+        uint64_t seq;   /* 1, 2, 3 ... per epoch; 0: not guarded (START, GET alone) */
+        int r; /* 0; FAAS_E_FENCED; FAAS_E_UNAVAILABLE: not run, store not there (START only) */
+        size_t bytes; /* payload bytes in it */
         size_t n, cap;
         struct fa_op *ops;
 };
@@ -117,8 +123,8 @@ int fa_group_new(struct fa_group **ret);
 struct fa_group *fa_group_free(struct fa_group *g);
 
 /*
- * A new zeroed op at the end, with .more for those kinds that need it; NULL when there is no memory.
- * The pointer is good until the next one is added.
+ * A new zeroed op at the end, with .more for those kinds that need it; NULL when there is no
+ * memory. The pointer is good until the next one is added.
  */
 struct fa_op *fa_group_add(struct fa_group *g, enum fa_op_kind kind);
 

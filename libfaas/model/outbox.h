@@ -28,7 +28,7 @@ struct fa_outbox {
         struct fa_out {
                 uint64_t to;
                 struct fa_msg *msg;
-        } *v;
+        } * v;
         size_t head, n, cap; /* v[head..n) waits */
         uint64_t turn;
         uint64_t lost;
@@ -42,8 +42,8 @@ struct fa_msg *fa_outbox_msg(struct fa_outbox *o, struct fa_lane *l, enum fa_msg
 
 /*
  * Room for one item in a message of this type with this header (.epoch, .session): the open one or
- * a new one; *ret_msg is the message.  payload_len is the item's payload, text_len its text and log.
- * NULL: no memory, counted.
+ * a new one; *ret_msg is the message.  payload_len is the item's payload, text_len its text and
+ * log. NULL: no memory, counted.
  */
 struct fa_item *fa_outbox_item(struct fa_outbox *o,
                                struct fa_lane *l,

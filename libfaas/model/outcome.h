@@ -20,7 +20,8 @@ struct fa_outcome {
         struct fa_blob *log;  /* at most FA_LOG_MAX bytes */
 };
 
-#define FA_OUTCOME_NULL { 0, 0, 0, NULL, NULL, NULL }
+#define FA_OUTCOME_NULL                                                                            \
+        { 0, 0, 0, NULL, NULL, NULL }
 
 static inline void fa_outcome_ref(struct fa_outcome *dst, const struct fa_outcome *src) {
         *dst = *src;
@@ -36,10 +37,8 @@ static inline void fa_outcome_deinit(struct fa_outcome *o) {
 }
 
 /* A failure with a text of its own; on lack of memory the text is missing, nothing else. */
-static inline void fa_outcome_fail(struct fa_outcome *o,
-                                   enum faas_failure failure,
-                                   int32_t code,
-                                   const char *text) {
+static inline void
+fa_outcome_fail(struct fa_outcome *o, enum faas_failure failure, int32_t code, const char *text) {
         *o = (struct fa_outcome){.status = FAAS_FAILED, .failure = (uint8_t)failure, .code = code};
         (void)fa_blob_new(&o->text, text, __builtin_strlen(text));
 }

@@ -37,7 +37,8 @@ bool fa_spec_equal(const struct fa_spec *a, const struct fa_spec *b);
 /* Bytes that it occupies, payload included: for budgets. */
 size_t fa_spec_size(const struct fa_spec *s);
 
-/* Fills the fields of a SUBMIT or TASK item; the slices stay the spec's, the payload is referenced. */
+/* Fills the fields of a SUBMIT or TASK item; the slices stay the spec's, the payload is referenced.
+ */
 void fa_spec_fill(const struct fa_spec *s, struct fa_item *it);
 
 static inline struct fa_slice fa_spec_function(const struct fa_spec *s) {

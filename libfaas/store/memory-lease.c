@@ -18,7 +18,7 @@ struct fa_mem_part *fa_mem_part_find(struct fa_memory *m, uint64_t partition) {
 
         if (m->last_part && m->last_part->partition == partition)
                 return m->last_part;
-        fa_list_for_each(it, &m->parts) {
+        fa_list_for_each (it, &m->parts) {
                 struct fa_mem_part *p = fa_list_entry(it, struct fa_mem_part, link);
                 if (p->partition == partition)
                         return m->last_part = p;
@@ -31,7 +31,7 @@ struct fa_mem_lease *fa_mem_lease_find(struct fa_memory *m, uint64_t epoch) {
 
         if (m->last_lease && m->last_lease->epoch == epoch)
                 return m->last_lease;
-        fa_list_for_each(it, &m->leases) {
+        fa_list_for_each (it, &m->leases) {
                 struct fa_mem_lease *l = fa_list_entry(it, struct fa_mem_lease, link);
                 if (l->epoch == epoch)
                         return m->last_lease = l;
@@ -58,9 +58,9 @@ static bool owns(struct fa_memory *m, uint64_t epoch, uint64_t partition) {
 
 /* Ordinary groups wait after a lost tail until every living owner has written its state again. */
 static bool all_rebound(const struct fa_memory *m) {
-        const struct fa_list *it;
+        struct fa_list *it;
 
-        fa_list_for_each(it, &m->leases) {
+        for (it = m->leases.next; it != &m->leases; it = it->next) {
                 const struct fa_mem_lease *l = fa_list_entry(it, struct fa_mem_lease, link);
                 if (l->rebound != m->restarts && !expired(m, l))
                         return false;
@@ -104,13 +104,15 @@ int fa_mem_guard(struct fa_memory *m, struct fa_group *g, bool *ret_repeat) {
                 seen = op->partition;
         }
         if (l->rebound != m->restarts && fa_rule(REBIND_FIRST))
-                return FAAS_E_UNAVAILABLE; /* this dispatcher has not yet seen that the store was restarted */
+                return FAAS_E_UNAVAILABLE; /* this dispatcher has not yet seen that the store was
+                                              restarted */
         if (fa_rule(RESTORE_GRACE) && ordinary(g) && !all_rebound(m))
                 return FAAS_E_AGAIN;
         if (!fa_rule(SEQUENCE))
                 return 0;
         if (g->seq > l->last_seq + 1)
-                return FAAS_E_UNAVAILABLE; /* a group before it was lost on the way: hand all in again */
+                return FAAS_E_UNAVAILABLE; /* a group before it was lost on the way: hand all in
+                                              again */
         *ret_repeat = g->seq <= l->last_seq;
         if (!*ret_repeat)
                 l->last_seq = g->seq;
@@ -149,7 +151,7 @@ static void tell_owned(struct fa_memory *m, struct fa_op *op, uint64_t owner) {
         struct fa_list *it;
         size_t n = 0;
 
-        fa_list_for_each(it, &m->parts)
+        fa_list_for_each (it, &m->parts)
                 n++;
         struct fa_owned *v = calloc(n ? n : 1, sizeof(*v));
         if (!v) {
@@ -157,7 +159,7 @@ static void tell_owned(struct fa_memory *m, struct fa_op *op, uint64_t owner) {
                 return;
         }
         n = 0;
-        fa_list_for_each(it, &m->parts) {
+        fa_list_for_each (it, &m->parts) {
                 const struct fa_mem_part *p = fa_list_entry(it, struct fa_mem_part, link);
                 if (!owner || p->owner == owner)
                         v[n++] = (struct fa_owned){p->partition, p->owner, p->gen};
@@ -179,11 +181,11 @@ void fa_mem_start(struct fa_memory *m, struct fa_op *op, uint64_t now_ns) {
         if (op->r)
                 return;
         m->last_epoch = epoch;
-        fa_list_for_each_safe(it, tmp, &m->leases) {
+        fa_list_for_each_safe (it, tmp, &m->leases) {
                 struct fa_mem_lease *l = fa_list_entry(it, struct fa_mem_lease, link);
                 if (l->epoch == epoch || strcmp(l->name, more->name) != 0)
                         continue;
-                fa_list_for_each(p, &m->parts) {
+                fa_list_for_each (p, &m->parts) {
                         struct fa_mem_part *part = fa_list_entry(p, struct fa_mem_part, link);
                         if (part->owner == l->epoch) {
                                 part->owner = epoch;
@@ -233,14 +235,14 @@ static void tell_leases(struct fa_memory *m, struct fa_op *op) {
         struct fa_list *it;
         size_t n = 0;
 
-        fa_list_for_each(it, &m->leases)
+        fa_list_for_each (it, &m->leases)
                 n++;
         op->more->leases = calloc(n ? n : 1, sizeof(*op->more->leases));
         if (!op->more->leases) {
                 op->r = -ENOMEM;
                 return;
         }
-        fa_list_for_each(it, &m->leases) {
+        fa_list_for_each (it, &m->leases) {
                 const struct fa_mem_lease *l = fa_list_entry(it, struct fa_mem_lease, link);
                 struct fa_lease *out = &op->more->leases[op->more->n_leases++];
                 out->epoch = l->epoch;
@@ -267,7 +269,7 @@ void fa_mem_tick(struct fa_memory *m, struct fa_group *g, struct fa_op *op, uint
                 m->tick_at_ns = now_ns;
         }
         if (m->renew_all && fa_rule(RENEW_ALL))
-                fa_list_for_each(it, &m->leases)
+                fa_list_for_each (it, &m->leases)
                         fa_list_entry(it, struct fa_mem_lease, link)->tick = m->tick;
         m->renew_all = false;
         me->tick = m->tick;
@@ -294,8 +296,8 @@ void fa_mem_take(struct fa_memory *m, struct fa_group *g, struct fa_op *op) {
 void fa_mem_lease_deinit(struct fa_memory *m) {
         struct fa_list *it, *tmp;
 
-        fa_list_for_each_safe(it, tmp, &m->parts)
+        fa_list_for_each_safe (it, tmp, &m->parts)
                 free(fa_list_entry(it, struct fa_mem_part, link));
-        fa_list_for_each_safe(it, tmp, &m->leases)
+        fa_list_for_each_safe (it, tmp, &m->leases)
                 free(fa_list_entry(it, struct fa_mem_lease, link));
 }

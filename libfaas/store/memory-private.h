@@ -5,12 +5,14 @@
 #include "base/map.h"
 #include "store/memory.h"
 
-#define FA_TOMBS (1u << 16) /* ids remembered after their record went: a direct-mapped table, 1 MiB, touched lazily */
+#define FA_TOMBS                                                                                   \
+        (1u << 16) /* ids remembered after their record went: a direct-mapped table, 1 MiB,        \
+                      touched lazily */
 
 struct fa_mem_record {
         struct fa_map_node node; /* the id */
-        struct fa_list link;     /* open: in its partition, by acceptance; final: in finals, by age */
-        uint64_t serial;         /* order of acceptance */
+        struct fa_list link; /* open: in its partition, by acceptance; final: in finals, by age */
+        uint64_t serial;     /* order of acceptance */
         uint64_t final_at_ns;
         uint64_t partition;
         struct fa_fence strike_fence, fence;
@@ -42,13 +44,14 @@ struct fa_memory {
         struct fa_map records;
         struct fa_list finals;
         struct fa_list parts, leases;
-        struct fa_mem_part *last_part;   /* most groups touch one partition and one lease: looked up once */
+        struct fa_mem_part
+                *last_part; /* most groups touch one partition and one lease: looked up once */
         struct fa_mem_lease *last_lease;
         uint64_t n_open, n_final, open_bytes, final_bytes, serial;
         uint64_t last_epoch;
         uint64_t tick, tick_at_ns;
         uint32_t restarts;
-        bool renew_all; /* the first tick after a restart renews every lease */
+        bool renew_all;           /* the first tick after a restart renews every lease */
         struct faas_id *tombs[2]; /* this minute's and the one before */
         uint64_t tombs_at_ns;
 };

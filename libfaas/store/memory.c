@@ -24,7 +24,8 @@ static struct fa_mem_record *find(const struct fa_memory *m, const struct faas_i
 }
 
 /* Two tables, each a minute: the older one is forgotten when the younger is a minute old. */
-static struct faas_id *tomb_place(const struct fa_memory *m, unsigned which, const struct faas_id *id) {
+static struct faas_id *
+tomb_place(const struct fa_memory *m, unsigned which, const struct faas_id *id) {
         uint32_t h;
 
         memcpy(&h, id->b + 12, sizeof(h));
@@ -247,7 +248,7 @@ static void run_load(struct fa_memory *m, struct fa_op *op) {
                 op->r = p ? -ENOMEM : FAAS_E_NOENT;
                 return;
         }
-        fa_list_for_each(it, &p->records) {
+        fa_list_for_each (it, &p->records) {
                 const struct fa_mem_record *r = fa_list_entry(it, struct fa_mem_record, link);
                 if (r->serial <= op->cursor)
                         continue;
@@ -297,7 +298,8 @@ static void run_hint(struct fa_memory *m, struct fa_op *op) {
                 r->hinted = 1;
 }
 
-static void run_op(struct fa_memory *m, struct fa_group *g, struct fa_op *op, bool repeat, uint64_t now_ns) {
+static void
+run_op(struct fa_memory *m, struct fa_group *g, struct fa_op *op, bool repeat, uint64_t now_ns) {
         switch (op->kind) {
         case FA_OP_START:
                 fa_mem_start(m, op, now_ns);
@@ -361,7 +363,7 @@ void fa_memory_tick(struct fa_memory *m, uint64_t now_ns) {
                 free(old);
                 m->tombs_at_ns = now_ns;
         }
-        fa_list_for_each_safe(it, tmp, &m->finals) {
+        fa_list_for_each_safe (it, tmp, &m->finals) {
                 struct fa_mem_record *r = fa_list_entry(it, struct fa_mem_record, link);
                 if (now_ns - r->final_at_ns < m->cfg.result_ttl_ns)
                         break;
@@ -371,12 +373,11 @@ void fa_memory_tick(struct fa_memory *m, uint64_t now_ns) {
 }
 
 uint64_t fa_memory_deadline(const struct fa_memory *m) {
-        const struct fa_list *first = fa_list_first(&m->finals);
+        struct fa_list *first = fa_list_first(&m->finals);
         uint64_t at = m->tombs[0] || m->tombs[1] ? m->tombs_at_ns + TOMB_NS : FA_NEVER;
 
         if (first) {
-                const struct fa_mem_record *r =
-                        fa_container_of(first, const struct fa_mem_record, link);
+                const struct fa_mem_record *r = fa_list_entry(first, struct fa_mem_record, link);
                 at = FA_MIN(at, r->final_at_ns + m->cfg.result_ttl_ns);
         }
         return at;
@@ -438,7 +439,10 @@ uint8_t fa_memory_peek(const struct fa_memory *m, const struct faas_id *id, stru
         return r->state;
 }
 
-void fa_memory_count(const struct fa_memory *m, uint64_t *ret_open, uint64_t *ret_final, uint64_t *ret_bytes) {
+void fa_memory_count(const struct fa_memory *m,
+                     uint64_t *ret_open,
+                     uint64_t *ret_final,
+                     uint64_t *ret_bytes) {
         *ret_open = m->n_open;
         *ret_final = m->n_final;
         *ret_bytes = m->open_bytes + m->final_bytes;
@@ -447,7 +451,7 @@ void fa_memory_count(const struct fa_memory *m, uint64_t *ret_open, uint64_t *re
 /* ---- the table ---- */
 
 struct memory_store {
-        struct fa_store store;
+        struct fa_store store; /* first: the table's pointer is the store's */
         struct fa_memory *m;
         struct fa_group *first, **last; /* answered, in order */
 };
@@ -501,7 +505,7 @@ static struct fa_group *memory_reap(struct fa_store *store, uint64_t now_ns) {
 }
 
 static uint64_t memory_deadline(const struct fa_store *store) {
-        return fa_memory_deadline(fa_container_of(store, struct memory_store, store)->m);
+        return fa_memory_deadline(((const struct memory_store *)store)->m);
 }
 
 static void memory_tick(struct fa_store *store, uint64_t now_ns) {

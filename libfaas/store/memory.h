@@ -1,5 +1,6 @@
 /*
- * memory.h - the memory store's inside, for the simulation: one state that several dispatchers share
+ * memory.h - the memory store's inside, for the simulation: one state that several dispatchers
+ * share
  */
 #pragma once
 
@@ -20,8 +21,12 @@ uint64_t fa_memory_deadline(const struct fa_memory *m);
 /* The store process was restarted: the leases count anew from the next TICK. */
 void fa_memory_restarted(struct fa_memory *m);
 
-/* For checks: a record's state, FA_STATE_NOT_FOUND or FA_STATE_GONE; its owner's view in *ret if not NULL. */
+/* For checks: a record's state, FA_STATE_NOT_FOUND or FA_STATE_GONE; its owner's view in *ret if
+ * not NULL. */
 uint8_t fa_memory_peek(const struct fa_memory *m, const struct faas_id *id, struct fa_record *ret);
 
 /* For checks: open tasks, final ones, and the bytes of both. */
-void fa_memory_count(const struct fa_memory *m, uint64_t *ret_open, uint64_t *ret_final, uint64_t *ret_bytes);
+void fa_memory_count(const struct fa_memory *m,
+                     uint64_t *ret_open,
+                     uint64_t *ret_final,
+                     uint64_t *ret_bytes);

@@ -39,7 +39,8 @@ int fa_store_open(struct fa_store **ret, const char *url, const struct fa_store_
         const char *colon = strchr(url, ':');
 
         if (!colon)
-                return fa_error(-EINVAL, "store \"%s\": expected SCHEME:..., for example memory:", url);
+                return fa_error(-EINVAL,
+                                "store \"%s\": expected SCHEME:..., for example memory:", url);
         for (size_t i = 0; i < FA_ARRAY_SIZE(stores); i++) {
                 size_t len = strlen(stores[i]->scheme);
                 if ((size_t)(colon - url) == len && memcmp(url, stores[i]->scheme, len) == 0) {

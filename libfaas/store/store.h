@@ -1,9 +1,10 @@
 /*
- * store.h - where state and results live: the table of back-ends, and wrappers that keep the contract
+ * store.h - where state and results live: the table of back-ends, and wrappers that keep the
+ * contract
  *
- * The dispatcher's shell hands groups in and takes them out again, answered, in the same order.  The
- * meaning of each operation is model/op.h and, in code, store/memory.c.  A back-end is one file that
- * passes tests/store/conformance.h unchanged.
+ * The dispatcher's shell hands groups in and takes them out again, answered, in the same order. The
+ * meaning of each operation is model/op.h and, in code, store/memory.c.  A back-end is one file
+ * that passes tests/store/conformance.h unchanged.
  */
 #pragma once
 
@@ -27,13 +28,15 @@ struct fa_store_cfg {
 struct fa_store_ops {
         const char *scheme; /* "memory" */
 
-        /* MANDATORY. Starts; does not block. On failure nothing is left behind, *ret is untouched. */
+        /* MANDATORY. Starts; does not block. On failure nothing is left behind, *ret is untouched.
+         */
         int (*open)(struct fa_store **ret, const char *url, const struct fa_store_cfg *cfg);
 
         /* MANDATORY. Frees all, also groups not answered yet. */
         void (*close)(struct fa_store *s);
 
-        /* MANDATORY. Takes a group; never blocks. It comes back from reap() when its fate is known. */
+        /* MANDATORY. Takes a group; never blocks. It comes back from reap() when its fate is known.
+         */
         void (*apply)(struct fa_store *s, struct fa_group *g, uint64_t now_ns);
 
         /* MANDATORY. The next answered group, in the order of apply(); NULL: none now. */
