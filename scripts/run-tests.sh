@@ -7,10 +7,6 @@
 set -u
 cd "$(dirname "$0")/.."
 
-# Every report ends the process, also in children that a test starts and only looks at by their status.
-export ASAN_OPTIONS=detect_leaks=1:halt_on_error=1:detect_stack_use_after_return=1:strict_string_checks=1
-export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
-
 # lane NAME [SUITE] -- SETUP-OPTION...: builds build/NAME and runs its tests, or those of the suite.
 # What went wrong is in the log, or the log is not there: scripts/count-tests.py sees both.
 lane() {
