@@ -90,8 +90,9 @@ struct faas_client *faas_client_close(struct faas_client *c);
  * @ret_id:  NULL, or where the task's id goes
  *
  * On 0 the task is accepted as durably as the store promises, and may already be running.  With a
- * full window the call waits for room, up to cfg.submit_timeout_ms; results must be collected by
- * faas_wait(), faas_wait_any() or the callback to make room.
+ * window full of bytes the call waits for room, up to cfg.submit_timeout_ms, as long as tasks are
+ * running whose end can make some.  A window full of tasks is FAAS_E_AGAIN at once: only collecting
+ * results, by faas_wait(), faas_wait_any() or the callback, makes room there.
  *
  * Outputs: @ret_id is set on 0 and on FAAS_E_UNKNOWN, untouched otherwise.
  *
@@ -195,7 +196,7 @@ int faas_cancel(struct faas_client *c, const struct faas_id *id);
  * Readable (level-triggered) while faas_client_process() has something to do or a result waits to
  * be collected.  The same number for the client's whole life; never read, write or close it.
  *
- * Return: a file descriptor; -EINVAL, FAAS_E_FORKED.
+ * Return: a file descriptor; -EINVAL no client, or it belongs to the process that forked this one.
  */
 int faas_client_fd(const struct faas_client *c);
 

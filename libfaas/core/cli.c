@@ -21,8 +21,9 @@ enum { CT_SENT, CT_OPEN, CT_DONE, CT_REFUSED };
 struct ctask {
         struct fa_map_node node;
         struct fa_list link;  /* c->sent, ->open, ->done, or ->refused */
-        struct fa_spec *spec; /* until it is accepted */
+        struct fa_spec *spec; /* until it is done */
         struct fa_outcome outcome;
+        uint64_t done_ns;    /* DONE: since when */
         uint64_t missing_ns; /* OPEN: since when the dispatcher does not know it; 0: it does */
         uint32_t size;       /* counted against the window */
         uint32_t strikes;
@@ -150,12 +151,34 @@ send_id(struct fa_cli *c, enum fa_msg_type type, const struct faas_id *id, uint6
                 it->id = *id;
 }
 
+/* One of mine again: harmless if it is the same.  When it is done nobody can tell any more. */
+static int submit_again(const struct ctask *t, const struct fa_item *it) {
+        struct fa_spec *spec = NULL;
+        bool same;
+
+        if (!t->spec)
+                return 0;
+        if (fa_spec_new(&spec, it))
+                return -ENOMEM;
+        same = fa_spec_equal(spec, t->spec);
+        fa_spec_unref(spec);
+        return same ? 0 : FAAS_E_EXISTS;
+}
+
+bool fa_cli_full(const struct fa_cli *c) {
+        return c->tasks.n >= c->cfg.window_tasks;
+}
+
+uint64_t fa_cli_bytes(const struct fa_cli *c) {
+        return c->bytes;
+}
+
 int fa_cli_submit(struct fa_cli *c, const struct fa_item *it, uint64_t now_ns) {
         struct ctask *t = find(c, &it->id);
 
         if (t)
-                return FAAS_E_EXISTS;
-        if (c->tasks.n >= c->cfg.window_tasks ||
+                return submit_again(t, it);
+        if (fa_cli_full(c) ||
             (c->tasks.n && c->bytes + fa_blob_len(it->payload) > c->cfg.window_bytes))
                 return FAAS_E_AGAIN;
         t = calloc(1, sizeof(*t));
@@ -189,8 +212,13 @@ static void drop(struct fa_cli *c, struct ctask *t) {
         ctask_deinit(t);
 }
 
-static void end(struct fa_cli *c, struct ctask *t, const struct fa_outcome *o, uint32_t strikes) {
+static void end(struct fa_cli *c,
+                struct ctask *t,
+                const struct fa_outcome *o,
+                uint32_t strikes,
+                uint64_t now_ns) {
         leave(c, t);
+        t->done_ns = now_ns;
         t->state = CT_DONE;
         t->spec = fa_spec_unref(t->spec);
         fa_outcome_ref(&t->outcome, o);
@@ -216,7 +244,6 @@ static void on_accepted(struct fa_cli *c, const struct fa_item *it) {
         }
         /* Acknowledged: it is never submitted again, only asked for. */
         t->state = CT_OPEN;
-        t->spec = fa_spec_unref(t->spec);
         c->n_open++;
         fa_list_push_back(&c->open, &t->link);
 }
@@ -237,7 +264,7 @@ static void on_missing(struct fa_cli *c, struct ctask *t, uint8_t state, uint64_
         fa_outcome_fail(&o, FAAS_FAILURE_LOST, 0,
                         state == FA_STATE_GONE ? "its result expired, or was collected by another"
                                                : "the dispatcher does not know this task any more");
-        end(c, t, &o, 0);
+        end(c, t, &o, 0, now_ns);
         fa_outcome_deinit(&o);
 }
 
@@ -261,14 +288,12 @@ static void on_done(struct fa_cli *c, const struct fa_item *it, uint64_t now_ns)
         };
 
         if (c->ask.active && !c->ask.answered &&
-            memcmp(&c->ask.done.id, &it->id, sizeof(it->id)) == 0 && (!t || t->state == CT_DONE)) {
+            memcmp(&c->ask.done.id, &it->id, sizeof(it->id)) == 0)
                 answer(c, it, &o);
-                return;
-        }
         if (!t || t->state == CT_DONE || t->state == CT_REFUSED)
                 return;
         if (fa_state_final(it->state)) {
-                end(c, t, &o, it->strikes);
+                end(c, t, &o, it->strikes, now_ns);
                 send_id(c, FA_MSG_COLLECTED, &it->id, now_ns);
         } else if (it->state == FA_STATE_NOT_FOUND || it->state == FA_STATE_GONE) {
                 on_missing(c, t, it->state, now_ns);
@@ -298,7 +323,8 @@ static void send_ask(struct fa_cli *c, uint64_t now_ns) {
         if (!it)
                 return;
         it->id = c->ask.done.id;
-        m->more |= c->ask.with_result;
+        /* The answer also ends a task of mine: then it must bring the result. */
+        m->more |= c->ask.with_result || find(c, &it->id);
 }
 
 static void on_welcome(struct fa_cli *c, const struct fa_msg *m, uint64_t now_ns) {
@@ -342,6 +368,15 @@ int fa_cli_input(struct fa_cli *c, const struct fa_event *ev, uint64_t now_ns) {
         return 0;
 }
 
+/* When the oldest result that nobody took is forgotten. */
+static uint64_t expiry(const struct fa_cli *c) {
+        struct fa_list *first = fa_list_first(&c->done);
+
+        if (!first || !c->cfg.done_ttl_ns)
+                return FA_NEVER;
+        return fa_list_entry(first, struct ctask, link)->done_ns + c->cfg.done_ttl_ns;
+}
+
 static bool expects(const struct fa_cli *c) {
         return c->n_sent || c->n_open || (c->ask.active && !c->ask.answered);
 }
@@ -349,6 +384,8 @@ static bool expects(const struct fa_cli *c) {
 void fa_cli_tick(struct fa_cli *c, uint64_t now_ns) {
         struct fa_list *it;
 
+        while (expiry(c) <= now_ns)
+                drop(c, fa_list_entry(fa_list_first(&c->done), struct ctask, link));
         if (now_ns >= c->ask_missing_ns) {
                 c->ask_missing_ns = FA_NEVER;
                 fa_list_for_each (it, &c->open) {
@@ -379,10 +416,12 @@ void fa_cli_tick(struct fa_cli *c, uint64_t now_ns) {
 }
 
 uint64_t fa_cli_deadline(const struct fa_cli *c) {
+        uint64_t at = FA_MIN(c->ask_missing_ns, expiry(c));
+
         if (!c->interval_ns || !expects(c))
-                return c->ask_missing_ns;
-        return FA_MIN(c->ask_missing_ns, FA_MIN(c->sent_ns + c->interval_ns,
-                                                c->heard_ns + c->interval_ns * c->liveness));
+                return at;
+        return FA_MIN(at, FA_MIN(c->sent_ns + c->interval_ns,
+                                 c->heard_ns + c->interval_ns * c->liveness));
 }
 
 struct fa_outbox *fa_cli_outbox(struct fa_cli *c) {
@@ -406,6 +445,10 @@ int fa_cli_accepted(struct fa_cli *c, const struct faas_id *id) {
 
 size_t fa_cli_unanswered(const struct fa_cli *c) {
         return c->n_sent + c->n_refused;
+}
+
+size_t fa_cli_refused(const struct fa_cli *c) {
+        return c->n_refused;
 }
 
 static void take(struct fa_cli *c, struct ctask *t, struct fa_cli_done *ret) {

@@ -21,6 +21,8 @@ struct fa_cli_cfg {
         uint32_t window_tasks; /* open or not taken yet */
         uint64_t window_bytes; /* of their payloads and results */
         uint64_t lost_ns; /* an acknowledged task that stays unknown for so long is LOST; 0: 1 s */
+        uint64_t
+                done_ttl_ns; /* a finished task that nobody takes is forgotten after it; 0: never */
         uint64_t seed;
 };
 
@@ -43,15 +45,23 @@ uint64_t fa_cli_deadline(const struct fa_cli *c);
 struct fa_outbox *fa_cli_outbox(struct fa_cli *c);
 
 /*
- * Queues a task; it (a valid SUBMIT item) is copied but for its payload, which is referenced.  0;
- * FAAS_E_AGAIN the window is full; FAAS_E_EXISTS the id is one of mine already; -ENOMEM.
+ * Queues a task; it (a valid SUBMIT item) is copied but for its payload, which is referenced.  0,
+ * also for a task that is mine already; FAAS_E_AGAIN the window is full; FAAS_E_EXISTS the id is
+ * one of mine, for other bytes (known until it is done); -ENOMEM.
  */
 int fa_cli_submit(struct fa_cli *c, const struct fa_item *it, uint64_t now_ns);
+
+/* As many tasks as the window takes: only fa_cli_take() makes room. */
+bool fa_cli_full(const struct fa_cli *c);
+
+/* Bytes that count against the window. */
+uint64_t fa_cli_bytes(const struct fa_cli *c);
 
 /* 0 accepted (or done already); FAAS_E_AGAIN not answered yet; FAAS_E_NOENT not mine; else why it
  * was refused, and it is forgotten. */
 int fa_cli_accepted(struct fa_cli *c, const struct faas_id *id);
 size_t fa_cli_unanswered(const struct fa_cli *c); /* submits without an answer, and refused ones */
+size_t fa_cli_refused(const struct fa_cli *c);
 
 /* Takes a finished task out: the one named, or with NULL the one that ended first. 0; FAAS_E_AGAIN
  * not done; FAAS_E_NOENT not mine (with NULL: nothing open, nothing done). */

@@ -231,7 +231,9 @@ on_wait(struct fa_disp *d, struct peer *p, const struct fa_msg *m, const struct 
                 done(d, p, &it->id, t->outcome.status, &t->outcome, t->strikes);
                 return;
         }
-        if (t && once && t->state != TASK_ELSEWHERE && t->state != TASK_ACCEPTING) {
+        /* One that is being written as accepted or as ended is told when it is. */
+        if (t && once && t->state != TASK_ELSEWHERE && t->state != TASK_ACCEPTING &&
+            t->state != TASK_FINISHING) {
                 done(d, p, &it->id, public_state(t), NULL, t->strikes);
                 return;
         }

@@ -201,6 +201,7 @@ static void on_accept(struct fa_disp *d, const struct fa_op *op, uint64_t now_ns
                 d->stats.accepted++;
                 fa_disp_queue(d, t, false);
                 fa_disp_tell_accepted(d, t, 0);
+                fa_disp_tell_done(d, t, FAAS_QUEUED, NULL); /* those who asked meanwhile */
                 return;
         }
         if (op->r == FAAS_E_EXISTS && op->rec && !op->differs) {

@@ -1,0 +1,334 @@
+/*
+ * client.c - a client's life: open, close, its fd, its turns, its callback
+ *
+ * Every public call enters here, takes turns of run/local.c while it needs something, and leaves
+ * with the fd telling whether there is more to do.  Nothing happens between the calls, and nothing
+ * here knows what a message is.
+ */
+#include "api/client-private.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include "api/url.h"
+#include "base/clock.h"
+#include "base/error.h"
+
+#define MARK UINT64_C(0x6661617320636c69) /* anything but 0 */
+#define DELIVER_MAX 1024                  /* callbacks in one call: bounded, as a turn is */
+
+#define DEFAULT_SUBMIT_TIMEOUT_MS 10000u
+#define DEFAULT_WINDOW_TASKS (1u << 20)
+#define DEFAULT_WINDOW_BYTES (UINT64_C(512) << 20)
+#define DEFAULT_QUEUE_TASKS (4u << 20)
+#define DEFAULT_QUEUE_BYTES (UINT64_C(1) << 30)
+#define DEFAULT_RESULT_TTL_MS 3600000u
+
+/* ---- what every call begins and ends with ---- */
+
+int fa_client_enter(const struct faas_client *c, const char *what) {
+        if (!c)
+                return fa_error(-EINVAL, "%s: no client", what);
+        if (c->guard->mark != MARK)
+                return fa_error(FAAS_E_FORKED,
+                                "%s: the client belongs to the process that forked this one", what);
+        return 0;
+}
+
+int fa_client_enter_alone(const struct faas_client *c, const char *what) {
+        int r = fa_client_enter(c, what);
+
+        if (r == 0 && c->in_callback)
+                return fa_error(-EINVAL, "%s: not from inside the callback", what);
+        return r;
+}
+
+static void arm(struct faas_client *c) {
+        uint64_t at = fa_local_deadline(c->local);
+        struct itimerspec t = {{0, 0}, {0, 0}};
+
+        /* One that is armed for an earlier time stays: deadlines move with every result, and a
+         * needless turn in some milliseconds costs less than a system call in each call. */
+        if (c->armed_ns > c->now_ns && c->armed_ns <= at)
+                return;
+        if (at == c->armed_ns)
+                return;
+        if (at != FA_NEVER) {
+                uint64_t ns = at ? at : 1; /* 0 would disarm it */
+                t.it_value.tv_sec = (time_t)(ns / FA_NS_PER_S);
+                t.it_value.tv_nsec = (long)(ns % FA_NS_PER_S);
+        }
+        if (timerfd_settime(c->timer_fd, TFD_TIMER_ABSTIME, &t, NULL) == 0)
+                c->armed_ns = at;
+}
+
+void fa_client_leave(struct faas_client *c) {
+        bool signal = c->more || c->broken || fa_cli_has_done(c->cli);
+        uint64_t one = 1;
+
+        arm(c);
+        if (signal == c->signalled)
+                return;
+        /* Neither can block or fail: the counter goes from 0 to 1 and back. */
+        if (signal ? write(c->event_fd, &one, sizeof(one)) == (ssize_t)sizeof(one)
+                   : read(c->event_fd, &one, sizeof(one)) == (ssize_t)sizeof(one))
+                c->signalled = signal;
+}
+
+int fa_client_turn(struct faas_client *c) {
+        int r;
+
+        if (c->broken) /* what was done before can still be collected */
+                return fa_error(c->broken, "the client is broken: its slots cannot be started");
+        c->now_ns = fa_now();
+        r = fa_local_turn(c->local, c->now_ns);
+        c->more = r == FAAS_E_AGAIN;
+        c->broken = r < 0 ? r : 0;
+        return c->broken;
+}
+
+void fa_client_sleep(struct faas_client *c, uint64_t until_ns) {
+        struct pollfd p = {.fd = fa_local_fd(c->local), .events = POLLIN};
+        uint64_t at = FA_MIN(until_ns, fa_local_deadline(c->local));
+
+        /* A signal ends the wait early, which does no harm. */
+        if (!c->more)
+                (void)poll(&p, 1, fa_poll_ms(at, c->now_ns));
+}
+
+uint64_t fa_client_until(int timeout_ms) {
+        return timeout_ms < 0 ? FA_NEVER : fa_now() + (uint64_t)timeout_ms * FA_NS_PER_MS;
+}
+
+bool fa_client_deliver(struct faas_client *c) {
+        struct fa_cli_done done;
+        bool any = false;
+
+        for (unsigned i = 0; i < DELIVER_MAX && c->on_done; i++) {
+                struct faas_result r = FAAS_RESULT_INIT;
+
+                if (fa_cli_take(c->cli, NULL, &done))
+                        break;
+                any = true;
+                fa_result_fill(&r, &done);
+                c->in_callback = true;
+                c->on_done(c, &r, c->userdata);
+                c->in_callback = false;
+                faas_result_clear(&r);
+        }
+        return any;
+}
+
+/* ---- open and close ---- */
+
+/* A later version's struct may be longer; what this one does not know must be 0. */
+static int read_cfg(struct faas_client_cfg *ret, const struct faas_client_cfg *cfg) {
+        struct faas_client_cfg c = FAAS_CLIENT_CFG_INIT;
+
+        if (cfg) {
+                const unsigned char *bytes = (const unsigned char *)cfg;
+                if (cfg->struct_size < sizeof(cfg->struct_size))
+                        return fa_error(-EINVAL,
+                                        "cfg.struct_size is %zu: start from "
+                                        "FAAS_CLIENT_CFG_INIT",
+                                        cfg->struct_size);
+                for (size_t i = sizeof(c); i < cfg->struct_size; i++)
+                        if (bytes[i])
+                                return fa_error(-EINVAL, "cfg is of a newer version, and uses it");
+                memcpy(&c, cfg, FA_MIN(cfg->struct_size, sizeof(c)));
+        }
+        if (c.flags & ~FAAS_CLIENT_BUILTINS)
+                return fa_error(-EINVAL, "cfg.flags has unknown bits: 0x%x", c.flags);
+        if (!c.submit_timeout_ms)
+                c.submit_timeout_ms = DEFAULT_SUBMIT_TIMEOUT_MS;
+        if (!c.window_tasks)
+                c.window_tasks = DEFAULT_WINDOW_TASKS;
+        if (!c.window_bytes)
+                c.window_bytes = DEFAULT_WINDOW_BYTES;
+        if (!c.queue_tasks)
+                c.queue_tasks = DEFAULT_QUEUE_TASKS;
+        if (!c.queue_bytes)
+                c.queue_bytes = DEFAULT_QUEUE_BYTES;
+        if (!c.result_ttl_ms)
+                c.result_ttl_ms = DEFAULT_RESULT_TTL_MS;
+        *ret = c;
+        return 0;
+}
+
+static int make_guard(struct faas_client *c) {
+        uint8_t seed[16];
+        size_t page = (size_t)sysconf(_SC_PAGESIZE);
+        void *p = mmap(NULL, page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+        if (p == MAP_FAILED)
+                return fa_errno(errno, "mmap");
+        c->guard = p;
+        if (madvise(p, page, MADV_WIPEONFORK))
+                return fa_errno(errno, "madvise(MADV_WIPEONFORK)");
+        if (getrandom(seed, sizeof(seed), 0) != (ssize_t)sizeof(seed))
+                return fa_errno(errno, "getrandom");
+        fa_idgen_init(&c->guard->ids, seed);
+        c->guard->mark = MARK;
+        return 0;
+}
+
+static int watch(struct faas_client *c, int fd) {
+        struct epoll_event ev = {.events = EPOLLIN, .data = {.fd = fd}};
+
+        if (epoll_ctl(c->epoll_fd, EPOLL_CTL_ADD, fd, &ev))
+                return fa_errno(errno, "epoll_ctl");
+        return 0;
+}
+
+static int make_fds(struct faas_client *c) {
+        int r;
+
+        c->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+        c->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+        c->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        if (c->epoll_fd < 0 || c->timer_fd < 0 || c->event_fd < 0)
+                return fa_errno(errno, "no descriptors for the client");
+        r = watch(c, fa_local_fd(c->local));
+        if (r == 0)
+                r = watch(c, c->timer_fd);
+        return r ? r : watch(c, c->event_fd);
+}
+
+static unsigned count_cpus(void) {
+        cpu_set_t set;
+
+        /* Those that this process may use; a machine with more than 1024 says EINVAL. */
+        if (sched_getaffinity(0, sizeof(set), &set) == 0)
+                return FA_MIN((unsigned)CPU_COUNT(&set), FA_SLOTS_MAX);
+        return FA_SLOTS_MAX;
+}
+
+static int open_local(struct faas_client *c,
+                      const struct fa_url *url,
+                      const struct faas_function *functions,
+                      const struct faas_client_cfg *cfg) {
+        const struct fa_local_cfg local = {
+                .slots = {.n_slots = url->n_slots ? url->n_slots : count_cpus(),
+                          .functions = functions,
+                          .modules = (const char *const *)url->modules,
+                          .builtins = cfg->flags & FAAS_CLIENT_BUILTINS},
+                .window_tasks = cfg->window_tasks,
+                .window_bytes = cfg->window_bytes,
+                .queue_tasks = cfg->queue_tasks,
+                .queue_bytes = cfg->queue_bytes,
+                .result_ttl_ns = cfg->result_ttl_ms * FA_NS_PER_MS,
+        };
+        int r = make_guard(c);
+
+        c->now_ns = fa_now();
+        if (r == 0)
+                r = fa_local_open(&c->local, &local, c->now_ns);
+        if (r == 0)
+                r = make_fds(c);
+        if (r)
+                return r;
+        c->cli = fa_local_cli(c->local);
+        c->functions = fa_slots_functions(fa_local_slots(c->local), &c->n_functions);
+        c->submit_timeout_ms = cfg->submit_timeout_ms;
+        c->queue_tasks = cfg->queue_tasks;
+        c->queue_bytes = cfg->queue_bytes;
+        return 0;
+}
+
+static void close_fd(int fd) {
+        if (fd >= 0)
+                (void)close(fd);
+}
+
+static void client_free(struct faas_client *c) {
+        bool forked = c->guard && c->guard->mark != MARK;
+
+        close_fd(c->epoll_fd);
+        close_fd(c->timer_fd);
+        close_fd(c->event_fd);
+        if (forked)
+                fa_local_abandon(c->local);
+        else
+                fa_local_close(c->local);
+        if (c->guard)
+                (void)munmap(c->guard, (size_t)sysconf(_SC_PAGESIZE));
+        free(c);
+}
+
+FA_PUBLIC int faas_client_open(struct faas_client **ret,
+                               const char *url,
+                               const struct faas_function *functions,
+                               const struct faas_client_cfg *cfg) {
+        FA_CLEANUP(fa_url_deinit) struct fa_url u = FA_URL_NULL;
+        struct faas_client_cfg full;
+        struct faas_client *c;
+        int r;
+
+        if (!ret || !url)
+                return fa_error(-EINVAL, "faas_client_open: ret and url must not be NULL");
+        r = read_cfg(&full, cfg);
+        if (r == 0)
+                r = fa_url_parse(&u, url);
+        if (r)
+                return r;
+        c = calloc(1, sizeof(*c));
+        if (!c)
+                return fa_error(-ENOMEM, "no memory for a client");
+        c->epoll_fd = c->timer_fd = c->event_fd = -1;
+        c->armed_ns = FA_NEVER;
+        r = open_local(c, &u, functions, &full);
+        if (r) {
+                client_free(c);
+                return r;
+        }
+        *ret = c;
+        return 0;
+}
+
+FA_PUBLIC struct faas_client *faas_client_close(struct faas_client *c) {
+        if (c && c->in_callback) {
+                (void)fa_error(-EINVAL, "faas_client_close: not from inside the callback");
+                return c;
+        }
+        if (c)
+                client_free(c);
+        return NULL;
+}
+
+/* ---- the event loop's side ---- */
+
+FA_PUBLIC int faas_client_fd(const struct faas_client *c) {
+        /* A condition is positive, and would be taken for a descriptor. */
+        return fa_client_enter(c, "faas_client_fd") ? -EINVAL : c->epoll_fd;
+}
+
+FA_PUBLIC int faas_client_process(struct faas_client *c) {
+        int r = fa_client_enter_alone(c, "faas_client_process");
+
+        if (r)
+                return r;
+        r = fa_client_turn(c);
+        if (r == 0)
+                (void)fa_client_deliver(c);
+        fa_client_leave(c);
+        return r;
+}
+
+FA_PUBLIC void
+faas_client_on_done(struct faas_client *c,
+                    void (*fn)(struct faas_client *c, struct faas_result *result, void *userdata),
+                    void *userdata) {
+        if (fa_client_enter(c, "faas_client_on_done"))
+                return;
+        c->on_done = fn;
+        c->userdata = userdata;
+}

@@ -1,0 +1,21 @@
+/* url.h - the text that says where tasks go */
+#pragma once
+
+#include <stddef.h>
+
+struct fa_url {
+        unsigned n_slots; /* 0: one per CPU */
+        char **modules;   /* NULL-terminated; NULL: none */
+        size_t n_modules;
+};
+
+#define FA_URL_NULL                                                                                \
+        { 0, NULL, 0 }
+
+/*
+ * "local:", "local:N", "local:N?load=FILE&load=FILE".  0; FAAS_E_NOENT unknown scheme; FAAS_E_LIMIT
+ * too many slots; -EINVAL malformed; -ENOMEM.  fa_error() has the text.  ret is FA_URL_NULL before,
+ * and deinit is legal in any case.
+ */
+int fa_url_parse(struct fa_url *ret, const char *text);
+void fa_url_deinit(struct fa_url *u);
