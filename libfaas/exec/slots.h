@@ -36,6 +36,7 @@ struct fa_slots_cfg {
                                                   modules and no functions the zygote is the helper program,
                                                   started with posix_spawn: safe with threads */
         bool builtins;                         /* noop, echo, sleep, heavy, xheavy, fail, crash */
+        uint32_t first_seq;                    /* for tests of the wrap; 0: 1 */
 };
 
 /* A task on its way into a slot; borrowed for the call. */
