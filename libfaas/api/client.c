@@ -250,15 +250,10 @@ static void close_fd(int fd) {
 }
 
 static void client_free(struct faas_client *c) {
-        bool forked = c->guard && c->guard->mark != MARK;
-
         close_fd(c->epoll_fd);
         close_fd(c->timer_fd);
         close_fd(c->event_fd);
-        if (forked)
-                fa_local_abandon(c->local);
-        else
-                fa_local_close(c->local);
+        fa_local_close(c->local);
         if (c->guard)
                 (void)munmap(c->guard, (size_t)sysconf(_SC_PAGESIZE));
         free(c);
@@ -269,7 +264,7 @@ FA_PUBLIC int faas_client_open(struct faas_client **ret,
                                const struct faas_function *functions,
                                const struct faas_client_cfg *cfg) {
         FA_CLEANUP(fa_url_deinit) struct fa_url u = FA_URL_NULL;
-        struct faas_client_cfg full;
+        struct faas_client_cfg full = FAAS_CLIENT_CFG_INIT;
         struct faas_client *c;
         int r;
 

@@ -35,9 +35,12 @@ static void watch_fd(struct fa_slots *s, int op, int fd, uint32_t number, bool o
         (void)epoll_ctl(s->epoll, op, fd, &ev);
 }
 
-/* By hand, because a close() is not enough when a fork of the host has the same socket. */
+/*
+ * By hand, because a close() is not enough when a fork of the host has the same socket.  The fork
+ * itself must not: the epoll is the parent's too.
+ */
 void fa_pool_unwatch(struct fa_slots *s, const struct fa_pool_slot *slot) {
-        if (slot->chan.fd >= 0)
+        if (slot->chan.fd >= 0 && getpid() == s->owner)
                 (void)epoll_ctl(s->epoll, EPOLL_CTL_DEL, slot->chan.fd, NULL);
 }
 
@@ -174,7 +177,8 @@ int fa_pool_mail(struct fa_slots *s) {
 static void forget_life(struct fa_slots *s, struct fa_pool_slot *slot) {
         fa_pool_unwatch(s, slot);
         fa_chan_close(&slot->chan);
-        if (slot->control)
+        /* In a fork of the host it is not mapped, and something else may be in its place. */
+        if (slot->control && getpid() == s->owner)
                 munmap(slot->control, FA_CONTROL_SIZE);
         slot->control = NULL;
         slot->log = fa_blob_unref(slot->log);

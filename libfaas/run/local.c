@@ -360,28 +360,16 @@ static int make_machines(struct fa_local *l, const struct fa_local_cfg *cfg, uin
         return introduce(l, now_ns);
 }
 
-static void free_machines(struct fa_local *l) {
+struct fa_local *fa_local_close(struct fa_local *l) {
+        if (!l)
+                return NULL;
+        fa_slots_close(l->slots);
         fa_cli_free(l->cli);
         fa_work_free(l->work);
         fa_disp_free(l->disp);
         fa_store_close(l->store);
         free(l->lslots);
         free(l);
-}
-
-struct fa_local *fa_local_close(struct fa_local *l) {
-        if (!l)
-                return NULL;
-        fa_slots_close(l->slots);
-        free_machines(l);
-        return NULL;
-}
-
-struct fa_local *fa_local_abandon(struct fa_local *l) {
-        if (!l)
-                return NULL;
-        fa_slots_abandon(l->slots);
-        free_machines(l);
         return NULL;
 }
 

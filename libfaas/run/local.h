@@ -28,11 +28,11 @@ struct fa_local_cfg {
 /* As fa_slots_open(); the store's and the machines' lack of memory too. */
 int fa_local_open(struct fa_local **ret, const struct fa_local_cfg *cfg, uint64_t now_ns);
 
-/* NULL is fine; returns NULL.  Kills the slots and waits for their end. */
+/*
+ * NULL is fine; returns NULL.  Kills the slots and waits for their end; in a child of the process
+ * that opened it only the memory and the descriptors go, and the parent's slots stay.
+ */
 struct fa_local *fa_local_close(struct fa_local *l);
-
-/* The same in a child of the process that opened it: the memory goes, the parent's slots stay. */
-struct fa_local *fa_local_abandon(struct fa_local *l);
 
 /*
  * One turn: reads a bounded number of the slots' events and carries messages until nothing moves.

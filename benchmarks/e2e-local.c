@@ -1,0 +1,141 @@
+/*
+ * e2e-local.c - no-op tasks through "local:": how many a second, and how long one takes alone
+ *
+ * Uses the public headers only.  One JSON line per run on standard output, prose on standard error.
+ *
+ *   e2e-local [--smoke] [--slots N] [--tasks N] [--single N]
+ *
+ * --smoke: few tasks, for tests; --single: tasks one at a time for the median, 0: none.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <faas/faas.h>
+
+#define CHUNK 256
+#define IN_FLIGHT 16384 /* enough to keep all slots busy, little enough to stay in the caches */
+
+static int same(struct faas_call *call) {
+        size_t len;
+        const void *in = faas_call_payload(call, &len);
+        void *out = faas_call_reserve(call, len);
+
+        if (!out)
+                return 1;
+        memcpy(out, in, len);
+        return 0;
+}
+
+static const struct faas_function functions[] = {{"same", same}, {NULL, NULL}};
+
+static double now(void) {
+        struct timespec t;
+
+        clock_gettime(CLOCK_MONOTONIC_RAW, &t);
+        return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static int fail(const char *what) {
+        fprintf(stderr, "e2e-local: %s: %s\n", what, faas_error_text());
+        return 1;
+}
+
+/* All n tasks, at most IN_FLIGHT at a time. */
+static int run_many(struct faas_client *c, unsigned n) {
+        static struct faas_task tasks[CHUNK];
+        static const char payload[16] = "0123456789abcde";
+        struct faas_result r = FAAS_RESULT_INIT;
+        unsigned sent = 0, got = 0;
+
+        for (int i = 0; i < CHUNK; i++)
+                tasks[i] = (struct faas_task){
+                        .function = "same", .payload = payload, .payload_len = sizeof(payload)};
+        while (got < n) {
+                while (sent < n && sent - got + CHUNK <= IN_FLIGHT) {
+                        unsigned k = n - sent < CHUNK ? n - sent : CHUNK;
+                        if (faas_submit_many(c, tasks, k, NULL, NULL))
+                                return fail("submit");
+                        sent += k;
+                }
+                if (faas_wait_any(c, -1, &r))
+                        return fail("wait");
+                if (r.status != FAAS_COMPLETED || r.payload_len != sizeof(payload) ||
+                    memcmp(r.payload, payload, sizeof(payload)) != 0)
+                        return fail("a wrong result");
+                got++;
+        }
+        faas_result_clear(&r);
+        return 0;
+}
+
+static int compare(const void *a, const void *b) {
+        double x = *(const double *)a, y = *(const double *)b;
+
+        return (x > y) - (x < y);
+}
+
+static int run_single(struct faas_client *c, unsigned n, double *ret_p50) {
+        struct faas_task t = {.function = "same", .payload = "0123456789abcde", .payload_len = 16};
+        struct faas_result r = FAAS_RESULT_INIT;
+        double *v = calloc(n, sizeof(*v));
+        struct faas_id id;
+
+        for (unsigned i = 0; v && i < n; i++) {
+                double start = now();
+                if (faas_submit(c, &t, &id) || faas_wait(c, &id, -1, &r)) {
+                        free(v);
+                        return fail("one task");
+                }
+                v[i] = now() - start;
+        }
+        faas_result_clear(&r);
+        if (!v)
+                return fail("no memory");
+        qsort(v, n, sizeof(*v), compare);
+        *ret_p50 = v[n / 2] * 1e6;
+        free(v);
+        return 0;
+}
+
+int main(int argc, char **argv) {
+        unsigned slots = 4, n = 1000000, single = 10000;
+        struct faas_client *c = NULL;
+        double start, seconds, p50 = 0;
+        char url[32]; /* "local:" and a number */
+
+        for (int i = 1; i < argc; i++) {
+                if (strcmp(argv[i], "--smoke") == 0) {
+                        n = 2000;
+                        single = 20;
+                } else if (i + 1 < argc && strcmp(argv[i], "--slots") == 0) {
+                        slots = (unsigned)strtoul(argv[++i], NULL, 10);
+                } else if (i + 1 < argc && strcmp(argv[i], "--tasks") == 0) {
+                        n = (unsigned)strtoul(argv[++i], NULL, 10);
+                } else if (i + 1 < argc && strcmp(argv[i], "--single") == 0) {
+                        single = (unsigned)strtoul(argv[++i], NULL, 10);
+                } else {
+                        fprintf(stderr, "usage: e2e-local [--smoke] [--slots N] [--tasks N] "
+                                        "[--single N]\n");
+                        return 2;
+                }
+        }
+        (void)snprintf(url, sizeof(url), "local:%u", slots);
+        if (faas_client_open(&c, url, functions, NULL))
+                return fail(url);
+        if (run_many(c, n / 10 + 1)) /* warm */
+                return 1;
+        start = now();
+        if (run_many(c, n))
+                return 1;
+        seconds = now() - start;
+        if (single && run_single(c, single, &p50))
+                return 1;
+        faas_client_close(c);
+        printf("{\"bench\": \"e2e-local\", \"version\": \"%s\", \"slots\": %u, \"tasks\": %u, "
+               "\"bytes\": 16, \"seconds\": %.4f, \"tasks_per_s\": %.0f, \"single\": %u, "
+               "\"single_p50_us\": %.1f}\n",
+               faas_version(), slots, n, seconds, n / seconds, single, p50);
+        return 0;
+}
