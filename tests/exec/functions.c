@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -205,8 +206,11 @@ static int scribble_and_wait(struct faas_call *call) {
 
 static void eat_all(void) {
         (void)setrlimit(RLIMIT_AS, &(struct rlimit){1 << 20, 1 << 20});
-        for (void *volatile p = &p; p;)
+        void *volatile p; /* or the compiler knows better */
+
+        do {
                 p = malloc(1 << 20);
+        } while (p);
 }
 
 static int hungry(struct faas_call *call) {
