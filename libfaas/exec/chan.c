@@ -255,13 +255,16 @@ int fa_chan_recall(struct fa_chan *c, uint32_t *ret_seq) {
         return 0;
 }
 
-bool fa_chan_culprit(struct fa_chan *c, uint32_t *ret_seq) {
+bool fa_chan_culprit(struct fa_chan *c, bool broken, uint32_t *ret_seq) {
         uint32_t claimed = fa_control_revoke(c->control, c->last_seq);
 
         if (claimed == c->answered_seq || c->n_tasks == 0)
                 return false;
-        /* If the page has been written over: the oldest task is the likeliest to have done it. */
-        *ret_seq = may_be_claimed(c, claimed) ? claimed : task_at(c, 0)->seq;
+        /*
+         * If page or channel has been written over, the oldest task is the likeliest to have done
+         * it: the slot may have gone on until we noticed.
+         */
+        *ret_seq = broken || !may_be_claimed(c, claimed) ? task_at(c, 0)->seq : claimed;
         return true;
 }
 
@@ -344,7 +347,7 @@ int fa_chan_next(struct fa_chan *c, struct fa_chan_input *in, struct fa_slot_eve
         return fa_blob_new(f.flags ? &ev->outcome.text : &ev->outcome.payload, body, f.len);
 }
 
-int fa_chan_read(struct fa_chan *c, struct fa_chan_input *in, bool *ret_more) {
+int fa_chan_read(struct fa_chan *c, struct fa_chan_input *in) {
         size_t left = 0;
         uint8_t *to;
         size_t room;
@@ -371,7 +374,6 @@ int fa_chan_read(struct fa_chan *c, struct fa_chan_input *in, bool *ret_more) {
                 fa_buf_put(&c->in, in->p, left);
                 return r;
         }
-        *ret_more = (size_t)n == room;
         if (c->big) {
                 c->big_have += (size_t)n;
                 in->pos = in->len = 0;

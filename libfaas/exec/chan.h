@@ -77,11 +77,14 @@ int fa_chan_write(struct fa_chan *c);
 /* Takes back what is not begun; *ret_seq: the last task that is. 0; FAAS_E_PROTO the page is broken. */
 int fa_chan_recall(struct fa_chan *c, uint32_t *ret_seq);
 
-/* The last task begun, if it has no result; false: none.  For a dead slot. */
-bool fa_chan_culprit(struct fa_chan *c, uint32_t *ret_seq);
+/*
+ * For a dead slot: the last task begun, if it has no result; false: none.  broken: it was ended for
+ * what it wrote.
+ */
+bool fa_chan_culprit(struct fa_chan *c, bool broken, uint32_t *ret_seq);
 
 /* Reads once.  0 in->p has bytes or a large result grew; FAAS_E_AGAIN nothing; FAAS_E_GONE end. */
-int fa_chan_read(struct fa_chan *c, struct fa_chan_input *in, bool *ret_more);
+int fa_chan_read(struct fa_chan *c, struct fa_chan_input *in);
 
 /*
  * The next event from what was read: 0 ev is UP or RESULT (slot is not set); FAAS_E_AGAIN read

@@ -366,7 +366,14 @@ void fa_pool_end(struct fa_slots *s) {
                         (void)ended(s, END_WAIT_MS);
                 }
         }
-        for (unsigned i = 0; i < s->n && s->slots; i++) {
+        if (!mine && s->epoll >= 0) {
+                /* The fork shares the epoll with the owner, and has never had the pages. */
+                close(s->epoll);
+                s->epoll = -1;
+                for (unsigned i = 0; i < s->n; i++)
+                        s->slots[i].control = NULL;
+        }
+        for (unsigned i = 0; i < s->n; i++) {
                 forget_life(s, &s->slots[i]);
                 fa_chan_deinit(&s->slots[i].chan);
         }

@@ -270,7 +270,7 @@ static bool take_down(struct fa_slots *s, struct fa_pool_slot *slot, struct fa_s
         if (was_up) {
                 *ev = (struct fa_slot_event){.kind = FA_SLOT_DOWN,
                                              .slot = (unsigned)(slot - s->slots)};
-                ev->started = fa_chan_culprit(&slot->chan, &ev->seq);
+                ev->started = fa_chan_culprit(&slot->chan, slot->bad, &ev->seq);
                 if (ev->started) {
                         judge(slot, &ev->outcome);
                         ev->outcome.log = fa_steal(slot->log);
@@ -306,8 +306,7 @@ static int take_input(struct fa_slots *s, struct fa_slot_event *ev) {
 }
 
 static int read_slot(struct fa_slots *s, struct fa_pool_slot *slot) {
-        bool more;
-        int r = slot->chan.fd < 0 ? FAAS_E_GONE : fa_chan_read(&slot->chan, &s->input, &more);
+        int r = slot->chan.fd < 0 ? FAAS_E_GONE : fa_chan_read(&slot->chan, &s->input);
 
         if (r == 0)
                 s->current = slot;
