@@ -122,6 +122,9 @@ void check_run(struct world *w, int n, int i) {
         struct stask *t = &w->tasks[i];
         bool again = t->executions++ > 0;
 
+        t->ran_at = n;
+        t->ran_inc = w->nodes[n].inc;
+
         if (w->verbose)
                 printf("%8.3f ms  %d runs task %d (execution %d)\n", (double)w->now_ns / MS, n, i, t->executions);
         if (again && exactly_once(w) && t->kind == K_PLAIN)

@@ -380,9 +380,11 @@ void node_stop(struct world *w, int n, bool told) {
                 return;
         if (w->verbose)
                 printf("%8.3f ms  %d is killed\n", (double)w->now_ns / MS, n);
+        /* What ran here and is not in the store yet was started, and its worker is dead: a strike. */
+        for (int t = 0; node->work && t < w->n_tasks; t++)
+                w->tasks[t].deaths += w->tasks[t].ran_at == n && w->tasks[t].ran_inc == node->inc &&
+                                      !w->tasks[t].is_final;
         for (int s = 0; node->work && s < node->n_slots; s++) {
-                if (node->slots[s].n)
-                        w->tasks[node->slots[s].q[0]].deaths++;
                 node->slots[s].n = 0;
                 node->slots[s].gen++;
         }

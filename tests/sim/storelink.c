@@ -55,9 +55,11 @@ static struct fa_group *copy_free(struct fa_group *g) {
 
 static void transmit(struct world *w, int n, const struct fa_group *g) {
         struct adapter *a = &w->nodes[n].store;
-        uint64_t at = FA_MAX(w->now_ns + 10000 + rnd(w, MS), a->last_exec_ns + 1000);
-        struct happening *h = happen(w, at, W_EXEC, n);
+        uint64_t at = w->now_ns + 10000 + rnd(w, MS);
+        struct happening *h;
 
+        at = FA_MAX(at, a->last_exec_ns + 1000);
+        h = happen(w, at, W_EXEC, n);
         a->last_exec_ns = at;
         h->group = group_copy(g);
         h->gen = a->conn;
@@ -101,6 +103,8 @@ static void reconnect(struct world *w, int n) {
 
         a->conn++;
         a->run_id = w->run_id;
+        if (w->verbose)
+                printf("%8.3f ms  %d connects to the store again, %d groups unanswered\n", (double)w->now_ns / MS, n, a->n);
         if (lost)
                 node_event(w, n, &ev);
         a->broken = false;
@@ -116,6 +120,8 @@ void store_break(struct world *w, int n) {
                 return;
         w->n_faults++;
         node->store.broken = true;
+        if (w->verbose)
+                printf("%8.3f ms  %d loses its connection to the store\n", (double)w->now_ns / MS, n);
         h = happen(w, w->now_ns + rnd(w, 50 * MS), W_REPLY, n); /* no group: time to connect again */
         h->dst_inc = node->inc;
 }
@@ -134,6 +140,7 @@ void store_exec(struct world *w, struct happening *h) {
         struct node *node = &w->nodes[h->dst];
         struct happening *reply;
         struct fa_group *g = h->group;
+        uint64_t at;
         bool current = node->alive && node->inc == h->dst_inc && h->gen == node->store.conn;
 
         if (w->store_down || w->store_stalled_ns > w->now_ns) {
@@ -164,7 +171,8 @@ void store_exec(struct world *w, struct happening *h) {
                 return;
         }
         node->store.run_id = w->run_id;
-        reply = happen(w, FA_MAX(w->now_ns + 10000 + rnd(w, MS), w->link_ns[h->dst][7] + 1000), W_REPLY, h->dst);
+        at = w->now_ns + 10000 + rnd(w, MS);
+        reply = happen(w, FA_MAX(at, w->link_ns[h->dst][7] + 1000), W_REPLY, h->dst);
         w->link_ns[h->dst][7] = reply->node.key / 64;
         reply->group = g;
         reply->gen = h->gen;
@@ -202,7 +210,9 @@ void store_reply(struct world *w, struct happening *h) {
         bool mine = node->alive && node->inc == h->dst_inc;
 
         if (mine && node->stalled_until_ns > w->now_ns) {
-                struct happening *again = happen(w, FA_MAX(node->stalled_until_ns + rnd(w, MS), node->next_in_ns + 1000), W_REPLY, h->dst);
+                uint64_t at = node->stalled_until_ns + rnd(w, MS);
+                struct happening *again =
+                        happen(w, FA_MAX(at, node->next_in_ns + 1000), W_REPLY, h->dst);
                 node->next_in_ns = again->node.key / 64;
                 again->group = h->group;
                 again->gen = h->gen;

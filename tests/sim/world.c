@@ -121,8 +121,8 @@ static void crash(struct world *w, int n, uint64_t away_ns) {
 
 static void stall(struct world *w, int n, uint64_t ns) {
         w->n_faults++;
-        w->nodes[n].stalled_until_ns = w->now_ns + ns;
-        happen(w, w->now_ns + ns, W_WAKE, n);
+        w->nodes[n].stalled_until_ns = FA_MAX(w->nodes[n].stalled_until_ns, w->now_ns + ns);
+        happen(w, w->nodes[n].stalled_until_ns, W_WAKE, n);
 }
 
 static void faults(struct world *w) {
@@ -150,14 +150,16 @@ static void faults(struct world *w) {
                 store_break(w, pick(w, FA_ROLE_DISPATCHER));
         if (chance(w, p->store_stall)) {
                 w->n_faults++;
-                w->store_stalled_ns = w->now_ns + rnd(w, 3000 * MS);
+                uint64_t until = w->now_ns + rnd(w, 3000 * MS);
+                w->store_stalled_ns = FA_MAX(w->store_stalled_ns, until);
         }
         if (p->store_lose && !w->lost_tail && w->now_ns > 300 * MS && chance(w, p->store_lose))
                 store_lose(w);
         if (chance(w, p->cut)) {
                 int a = (int)rnd(w, (uint64_t)w->n_d), b = pick(w, rnd(w, 2) ? FA_ROLE_WORKER : FA_ROLE_CLIENT);
                 w->n_faults++;
-                w->cut_ns[a][b] = w->cut_ns[b][a] = w->now_ns + rnd(w, 1000 * MS);
+                uint64_t until = w->now_ns + rnd(w, 1000 * MS);
+                w->cut_ns[a][b] = w->cut_ns[b][a] = FA_MAX(w->cut_ns[a][b], until);
         }
         happen(w, w->now_ns + 20 * MS, W_FAULT, 0);
 }

@@ -42,6 +42,8 @@ struct stask {
         enum kind kind;
         int client;
         uint32_t client_inc;
+        int ran_at; /* where it ran last */
+        uint64_t ran_inc;
         uint64_t run_ns;
         bool submitted, acked, told, cancelled;
         int executions, deaths; /* deaths: of slots and workers while it was started there */
