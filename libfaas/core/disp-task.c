@@ -296,16 +296,12 @@ static void requeue(struct fa_disp *d, struct task *t, bool write) {
 
 /*
  * A hand-out of the task ended with a dead slot or worker, or with the function's own failure and a
- * retry left.  Each hand-out counts once: only under a fence newer than the last one that counted.
+ * retry left.  Its fence is kept: it does not count again (adoptable() in disp-worker.c).
  */
 void fa_disp_strike(struct fa_disp *d,
                     struct task *t,
                     const struct fa_fence *fence,
                     const struct fa_outcome *o) {
-        if (fa_fence_cmp(fence, &t->strike_fence) <= 0 && fa_rule(STRIKE_FENCE)) {
-                requeue(d, t, false); /* counted before: this is a repeat */
-                return;
-        }
         t->strike_fence = *fence;
         if (o->failure == FAAS_FAILURE_FUNCTION) {
                 t->retries++;

@@ -41,6 +41,15 @@ static void put(struct world *w, int src, int dst, uint64_t dst_inc, struct fa_f
                 h->frames.v[i] = fa_blob_ref(f->v[i]);
 }
 
+static void print_msg(const struct world *w, int src, int dst, const struct fa_msg *m) {
+        printf("%8.3f ms  %d -> %d  %s s%lu x%u:", (double)w->now_ns / MS, src, dst, fa_msg_name(m->type),
+               m->session, m->n_items);
+        for (uint32_t i = 0; i < m->n_items && i < 6; i++)
+                printf(" %d(%u.%lu,%u)", m->items[i].id.b[15], m->items[i].fence.gen, m->items[i].fence.n,
+                       m->items[i].state);
+        printf("\n");
+}
+
 static void send(struct world *w, int src, uint64_t to, struct fa_msg *m) {
         struct fa_frames f = FA_FRAMES_NULL;
         bool from_disp = w->nodes[src].role == FA_ROLE_DISPATCHER;
@@ -50,8 +59,7 @@ static void send(struct world *w, int src, uint64_t to, struct fa_msg *m) {
         if (fa_msg_encode(m, &f))
                 bad(w, "a %s message of %u items cannot be encoded", fa_msg_name(m->type), m->n_items);
         if (w->verbose)
-                printf("%8.3f ms  %d -> %d  %s x%u\n", (double)w->now_ns / MS, src, dst,
-                       fa_msg_name(m->type), m->n_items);
+                print_msg(w, src, dst, m);
         check_send(w, src, m);
         if (w->cut_ns[src][dst] <= w->now_ns && !chance(w, w->p->loss)) {
                 bool fifo = !chance(w, w->p->reorder);

@@ -120,7 +120,7 @@ struct world {
         struct stask tasks[MAX_T];
         int n_tasks, n_submitted;
         uint64_t faults_end_ns;
-        int n_faults;
+        int n_faults, n_takes;
         bool verbose;
         char violation[256];
 };
