@@ -76,6 +76,7 @@ struct peer {
         struct fa_lane lane;
         uint64_t incarnation;
         uint64_t seen_ns;
+        bool suspect; /* silent beyond its time at the last look */
         uint8_t role; /* _FA_ROLE_N: not known yet */
         /* a worker */
         bool registered;
@@ -111,8 +112,6 @@ struct fa_disp {
         uint32_t unanswered;
         uint64_t seq, answered_seq;
         uint64_t tick_at_ns, sweep_at_ns, inherited_until_ns;
-        uint64_t due_ns;         /* when the last tick wanted the next one */
-        uint64_t grace_until_ns; /* own pauses are not held against peers */
         uint64_t phase;
         struct fa_disp_stats stats;
 };

@@ -296,25 +296,19 @@ static void requeue(struct fa_disp *d, struct task *t, bool write) {
 
 /*
  * A hand-out of the task ended with a dead slot or worker, or with the function's own failure and a
- * retry left.  A strike counts once: only under a fence newer than that of the last one.
+ * retry left.  Its fence is kept: it does not count again (adoptable() in disp-worker.c).
  */
 void fa_disp_strike(struct fa_disp *d,
                     struct task *t,
                     const struct fa_fence *fence,
                     const struct fa_outcome *o) {
-        bool retry = o->failure == FAAS_FAILURE_FUNCTION;
-
-        if (retry) {
+        t->strike_fence = *fence;
+        if (o->failure == FAAS_FAILURE_FUNCTION) {
                 t->retries++;
                 requeue(d, t, true);
                 return;
         }
-        if (fa_fence_cmp(fence, &t->strike_fence) <= 0 && fa_rule(STRIKE_FENCE)) {
-                requeue(d, t, false);
-                return;
-        }
         t->strikes++;
-        t->strike_fence = *fence;
         d->stats.strikes++;
         if (t->strikes >= t->spec->max_strikes)
                 fa_disp_finish(d, t, fence, o, NULL);

@@ -106,12 +106,15 @@ static void hold(struct fa_disp *d, struct peer *p, struct task *t, const struct
         p->n_held++;
 }
 
-/* May a hand-out of an earlier owner of the partition go on? Only what this owner has not handed
- * out itself. */
+/*
+ * May a hand-out of an earlier owner of the partition go on?  Only while this owner has made none, and
+ * unless it has been counted as ended before (its result may come twice).
+ */
 static bool adoptable(const struct task *t, const struct fa_fence *f) {
-        if (t->state == TASK_INHERITED)
-                return true;
-        return t->state == TASK_QUEUED && !t->mine && f->gen < t->part->gen && fa_rule(ACCEPT_OLD);
+        if (fa_fence_cmp(f, &t->strike_fence) <= 0 && fa_rule(STRIKE_FENCE))
+                return false;
+        return t->state == TASK_INHERITED || (t->state == TASK_QUEUED && !t->mine &&
+                                              f->gen < t->part->gen && fa_rule(ACCEPT_OLD));
 }
 
 /* One line of the list: keep it, adopt it, or tell the worker that it is void. */

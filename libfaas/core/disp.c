@@ -49,7 +49,7 @@ int fa_disp_new(struct fa_disp **ret, const struct fa_disp_cfg *cfg) {
         fa_list_init(&d->elsewhere);
         fa_outbox_init(&d->outbox);
         d->control_last = &d->control;
-        d->inherited_until_ns = d->due_ns = FA_NEVER;
+        d->inherited_until_ns = FA_NEVER;
         if (fa_disp_store_start(d)) {
                 fa_disp_free(d);
                 return -ENOMEM;
@@ -220,17 +220,6 @@ static void on_msg(struct fa_disp *d, uint64_t key, const struct fa_msg *m, uint
         }
 }
 
-/*
- * The machine itself may have stood still (a stopped process, a busy host): it comes later than it
- * asked for.  Then silence is not held against peers before another interval has passed in which
- * they could be heard.
- */
-static void notice_pause(struct fa_disp *d, uint64_t now_ns) {
-        if (d->due_ns < now_ns && now_ns - d->due_ns > d->cfg.heartbeat_ns / 2 &&
-            fa_rule(PAUSE_GRACE))
-                d->grace_until_ns = now_ns + d->cfg.heartbeat_ns;
-}
-
 int fa_disp_input(struct fa_disp *d, const struct fa_event *ev, uint64_t now_ns) {
         struct peer *p;
         int r = 0;
@@ -260,20 +249,30 @@ int fa_disp_input(struct fa_disp *d, const struct fa_event *ev, uint64_t now_ns)
         return r;
 }
 
+/*
+ * Looks at the peers whose time has come.  A silent one is only suspected at first, and dead if it is
+ * still silent a tenth of an interval later: the machine itself may have stood still (a stopped
+ * process, a busy host), and what was said meanwhile is about to be read.
+ */
 static void judge_peers(struct fa_disp *d, uint64_t now_ns) {
+        uint64_t grace = d->cfg.heartbeat_ns / 10;
         struct fa_heap_node *n;
 
         while ((n = fa_heap_peek(&d->alive)) && n->key <= now_ns) {
                 struct peer *p = fa_container_of(n, struct peer, alive);
                 uint64_t due = later(p->seen_ns, fa_disp_patience(d));
-                if (due <= now_ns && now_ns >= d->grace_until_ns) {
+                bool late = now_ns - n->key > grace;
+                if (due > now_ns) { /* it has spoken since: armed lazily */
+                        p->suspect = false;
+                        (void)fa_heap_set(&d->alive, n, due);
+                } else if ((!p->suspect || late) && fa_rule(PAUSE_GRACE)) {
+                        p->suspect = true;
+                        (void)fa_heap_set(&d->alive, n, now_ns + grace);
+                } else {
                         peer_down(d, p);
                         if (fa_heap_peek(&d->alive) == n) /* no memory: again soon */
-                                (void)fa_heap_set(&d->alive, n, now_ns + d->cfg.heartbeat_ns);
-                        continue;
+                                (void)fa_heap_set(&d->alive, n, now_ns + grace + 1);
                 }
-                due = FA_MAX(due, d->grace_until_ns);
-                (void)fa_heap_set(&d->alive, n, FA_MAX(due, now_ns + 1));
         }
 }
 
@@ -296,13 +295,11 @@ static void release_inherited(struct fa_disp *d, uint64_t now_ns) {
 void fa_disp_tick(struct fa_disp *d, uint64_t now_ns) {
         if (d->fenced)
                 return;
-        notice_pause(d, now_ns);
         judge_peers(d, now_ns);
         release_inherited(d, now_ns);
         fa_disp_sweep(d, now_ns);
         fa_disp_store_tick(d, now_ns);
         fa_disp_hand_out(d);
-        d->due_ns = fa_disp_deadline(d);
 }
 
 uint64_t fa_disp_deadline(const struct fa_disp *d) {

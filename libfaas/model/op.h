@@ -80,7 +80,7 @@ struct fa_op_more {
 
 struct fa_op {
         uint8_t kind;
-        uint8_t state; /* RESTORE: the record's state */
+        uint8_t state; /* RESTORE: the record's state. REBIND: 0 first, 1 once everything is written again */
         bool differs;  /* answer of ACCEPT with FAAS_E_EXISTS: other bytes under the same id */
         /*
          * The answer.  0: done.  FAAS_E_EXISTS: a record is there already (ACCEPT) or is final

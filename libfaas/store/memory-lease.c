@@ -86,33 +86,43 @@ static bool ordinary(const struct fa_group *g) {
         return g->n && touches_partition(&g->ops[0]) && g->ops[0].kind != FA_OP_RESTORE;
 }
 
-int fa_mem_guard(struct fa_memory *m, struct fa_group *g, bool *ret_repeat) {
-        struct fa_mem_lease *l;
+/* Every partition that the group touches is the epoch's. */
+static bool owns_all(struct fa_memory *m, const struct fa_group *g) {
         uint64_t seen = 0;
 
-        if (g->seq == 0)
-                return 0; /* START, REBIND, GET alone: nothing to guard */
-        l = fa_mem_lease_find(m, g->epoch);
-        if (!l)
-                return fa_rule(OWNER) ? FAAS_E_FENCED : 0;
-        for (size_t i = 0; i < g->n && fa_rule(OWNER); i++) {
+        for (size_t i = 0; i < g->n; i++) {
                 const struct fa_op *op = &g->ops[i];
                 if (!touches_partition(op) || op->partition == seen)
                         continue;
                 if (!owns(m, g->epoch, op->partition))
-                        return FAAS_E_FENCED;
+                        return false;
                 seen = op->partition;
         }
+        return true;
+}
+
+int fa_mem_guard(struct fa_memory *m, struct fa_group *g, bool *ret_repeat) {
+        struct fa_mem_lease *l = g->epoch ? fa_mem_lease_find(m, g->epoch) : NULL;
+
+        if (g->epoch == 0 || (g->n && g->ops[0].kind == FA_OP_REBIND))
+                return 0; /* START, GET alone, REBIND: nothing to guard yet */
+        if (fa_rule(OWNER) && (!l || !owns_all(m, g)))
+                return FAAS_E_FENCED;
+        if (!l)
+                return 0; /* only without the rule OWNER */
+        if (g->seq == 0) {
+                /* RESTORE: once everything is written again, a late copy of it writes nothing. */
+                *ret_repeat = l->rebound == m->restarts;
+                return 0;
+        }
         if (l->rebound != m->restarts && fa_rule(REBIND_FIRST))
-                return FAAS_E_UNAVAILABLE; /* this dispatcher has not yet seen that the store was
-                                              restarted */
+                return FAAS_E_UNAVAILABLE; /* it has not seen yet that the store was restarted */
         if (fa_rule(RESTORE_GRACE) && ordinary(g) && !all_rebound(m))
                 return FAAS_E_AGAIN;
         if (!fa_rule(SEQUENCE))
                 return 0;
         if (g->seq > l->last_seq + 1)
-                return FAAS_E_UNAVAILABLE; /* a group before it was lost on the way: hand all in
-                                              again */
+                return FAAS_E_UNAVAILABLE; /* one before it was lost on the way: hand all in again */
         *ret_repeat = g->seq <= l->last_seq;
         if (!*ret_repeat)
                 l->last_seq = g->seq;
@@ -202,6 +212,13 @@ void fa_mem_rebind(struct fa_memory *m, struct fa_group *g, struct fa_op *op, ui
         struct fa_mem_lease *l = fa_mem_lease_find(m, g->epoch);
         const struct fa_op_more *more = op->more;
 
+        if (op->state == 1) { /* everything is written again */
+                if (l)
+                        l->rebound = m->restarts;
+                else
+                        op->r = FAAS_E_FENCED;
+                return;
+        }
         for (size_t i = 0; i < more->n_owned; i++) {
                 const struct fa_owned *o = &more->owned[i];
                 struct fa_mem_part *p = fa_mem_part_find(m, o->partition);
@@ -223,10 +240,11 @@ void fa_mem_rebind(struct fa_memory *m, struct fa_group *g, struct fa_op *op, ui
                 if (op->r)
                         return;
                 l = fa_mem_lease_find(m, g->epoch);
+                l->rebound = m->restarts - 1;
         }
         l->tick = m->tick;
-        l->rebound = m->restarts;
-        l->last_seq = op->cursor;
+        if (l->rebound != m->restarts)
+                l->last_seq = op->cursor;
         m->last_epoch = FA_MAX(m->last_epoch, g->epoch);
         tell_owned(m, op, g->epoch);
 }

@@ -212,7 +212,7 @@ static void run_requeue(struct fa_memory *m, struct fa_op *op) {
         r->strike_fence = op->fence;
 }
 
-static void run_restore(struct fa_memory *m, struct fa_op *op, uint64_t now_ns) {
+static void run_restore(struct fa_memory *m, struct fa_op *op, bool repeat, uint64_t now_ns) {
         struct fa_mem_record *r = find(m, &op->id);
 
         if (r && (r->partition != op->partition || fa_state_final(r->state))) {
@@ -220,7 +220,7 @@ static void run_restore(struct fa_memory *m, struct fa_op *op, uint64_t now_ns) 
                 tell(op, r);
                 return;
         }
-        if (r && !fa_rule(RESTORE_FALLEN))
+        if (repeat || (r && !fa_rule(RESTORE_FALLEN)))
                 return;
         if (!r && (op->r = record_add(m, op, &r)))
                 return;
@@ -330,7 +330,7 @@ run_op(struct fa_memory *m, struct fa_group *g, struct fa_op *op, bool repeat, u
                 run_hint(m, op);
                 break;
         case FA_OP_RESTORE:
-                run_restore(m, op, now_ns);
+                run_restore(m, op, repeat, now_ns);
                 break;
         case FA_OP_GET:
                 run_get(m, op);

@@ -118,7 +118,8 @@ static int get_names(struct decoder *c, const struct fa_field *f) {
                         v[i] = fa_mp_str(&c->r);
                         if (f->kind == FA_KIND_NAMES ? !fa_name_valid(v[i])
                                                      : v[i].len < 1 || v[i].len > FA_ENDPOINT_MAX)
-                                return bad(c, "not a valid name");
+                                return bad(c, f->kind == FA_KIND_NAMES ? "not a valid name"
+                                                                       : "not an endpoint");
                 }
                 c->m->n_names = n;
         }
@@ -311,7 +312,7 @@ get_opening(struct decoder *c, enum fa_role role, unsigned *ret_type, unsigned *
         fa_mp_open(&c->r);
         version = fa_mp_uint(&c->r);
         if (c->r.what)
-                return fa_error(FAAS_E_PROTO, "envelope: version: %s", c->r.what);
+                return fa_error(FAAS_E_PROTO, "envelope: %s", c->r.what);
         if (version != FA_PROTOCOL_VERSION) {
                 if (ret_version)
                         *ret_version = (unsigned)FA_MIN(version, (uint64_t)UINT_MAX);

@@ -18,14 +18,10 @@ static const void *member(const void *base, const struct fa_field *f) {
         return (const char *)base + f->offset;
 }
 
-static bool in_bounds(const struct fa_field *f, uint64_t v) {
-        return v >= f->min && v <= f->max;
-}
-
 static void put_slice(struct fa_mp_writer *w, const struct fa_field *f, struct fa_slice s) {
         assert(f->kind == FA_KIND_NAME     ? s.len == 0 ? f->min == 0 : fa_name_valid(s)
                    : f->kind == FA_KIND_DIGEST ? s.len == 0 || s.len == f->max
-                                           : in_bounds(f, s.len));
+                                           : (s.len >= f->min && s.len <= f->max));
         if (f->kind == FA_KIND_DIGEST)
                 fa_mp_put_bin(w, s.p, s.len);
         else
@@ -33,7 +29,7 @@ static void put_slice(struct fa_mp_writer *w, const struct fa_field *f, struct f
 }
 
 static void put_names(struct fa_mp_writer *w, const struct fa_field *f, const struct fa_msg *m) {
-        assert(in_bounds(f, m->n_names));
+        assert(m->n_names <= f->max);
         fa_mp_put_array(w, m->n_names);
         for (uint32_t i = 0; i < m->n_names; i++) {
                 assert(f->kind == FA_KIND_NAMES
@@ -60,7 +56,7 @@ static void put_payload(struct fa_mp_writer *w, const struct fa_blob *b) {
 }
 
 static void put_int(struct fa_mp_writer *w, const struct fa_field *f, uint64_t v) {
-        assert(f->kind == FA_KIND_SET ? v < 64 && (f->max >> v & 1) : in_bounds(f, v));
+        assert(f->kind == FA_KIND_SET ? v < 64 && (f->max >> v & 1) : (v >= f->min && v <= f->max));
         fa_mp_put_uint(w, v);
 }
 

@@ -108,8 +108,7 @@ struct fa_msg {
         uint64_t epoch;   /* whom this is for: the receiver's epoch or incarnation; HELLO: 0 */
         uint64_t from;    /* HELLO, REGISTER: the sender's incarnation; WELCOME: its epoch */
         uint64_t session; /* worker's messages and those to it */
-        /* TASK: number of hand-outs sent in this session, these included; BEAT: last TASK.seq seen.
-         */
+        /* TASK: hand-outs sent in this session, these included; BEAT: the last TASK.seq seen. */
         uint64_t seq;
         uint32_t grant;            /* how many hand-outs the worker wants to hold in all */
         uint32_t held;             /* BEAT: hand-outs without a result; for clients: tasks open */

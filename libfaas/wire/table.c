@@ -87,12 +87,12 @@ static const struct fa_desc table[_FA_MSG_N] = {
                                              H_WINDOW_TASKS,
                                              H_WINDOW_BYTES,
                                              H_ENDPOINTS)},
-        [FA_MSG_REGISTER] = {.name = "REGISTER",
-                             .senders = WORKER,
-                             .has_ext = true,
-                             .header = FIELDS(
-                                     H_FROM, H_SESSION, H_N_SLOTS, H_GRANT, H_MORE, H_FUNCTIONS),
-                             .item = FIELDS(I_ID, I_FENCE, I_HELD)},
+        [FA_MSG_REGISTER] =
+                {.name = "REGISTER",
+                 .senders = WORKER,
+                 .has_ext = true,
+                 .header = FIELDS(H_FROM, H_SESSION, H_N_SLOTS, H_GRANT, H_MORE, H_FUNCTIONS),
+                 .item = FIELDS(I_ID, I_FENCE, I_HELD)},
         [FA_MSG_REQUEST] = {.name = "REQUEST",
                             .senders = WORKER,
                             .header = FIELDS(H_SESSION, H_GRANT)},

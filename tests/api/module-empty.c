@@ -1,0 +1,3 @@
+/* module-empty.c - a shared object that is no module */
+extern int module_empty;
+int module_empty;

@@ -1,0 +1,131 @@
+/*
+ * sim.c - runs seeds:  sim [--seeds N] [--first N] [--seed N] [--off RULE] [--rules] [--list] [--verbose]
+ *
+ * --rules switches each rule off in turn and demands that some seed turns red: a rule that breaks
+ * nothing is not kept, and a check that sees nothing is none.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/macros.h"
+#include "base/rule.h"
+#include "world.h"
+
+static const struct profile profiles[] = {
+        {.name = "clean", .n_d = 2, .failing = 10},
+        {.name = "duplicates", .n_d = 2, .dup = 100, .reorder = 100, .failing = 10},
+        {.name = "losses", .n_d = 2, .loss = 80, .dup = 20, .cut = 20},
+        {.name = "crashes", .n_d = 1, .slot_crash = 40, .worker_crash = 15, .poison = 5, .killer = 5, .looping = 5},
+        {.name = "restarts", .n_d = 2, .disp_crash = 15},
+        {.name = "restarts and crashes", .n_d = 2, .disp_crash = 15, .slot_crash = 30, .worker_crash = 10, .poison = 5},
+        {.name = "paused dispatcher", .n_d = 1, .disp_stall = 20},
+        {.name = "pauses", .n_d = 2, .disp_stall = 15, .worker_stall = 15, .store_break = 10},
+        {.name = "broken store connections", .n_d = 2, .store_break = 60, .disp_crash = 8, .slot_crash = 20},
+        {.name = "paused store", .n_d = 2, .store_stall = 10, .store_break = 10},
+        {.name = "lost tail", .n_d = 2, .store_lose = 15, .slot_crash = 20},
+        {.name = "everything", .n_d = 2, .loss = 20, .dup = 20, .reorder = 20, .cut = 10, .slot_crash = 20,
+         .worker_crash = 8, .worker_stall = 8, .disp_crash = 8, .disp_stall = 8, .client_crash = 5,
+         .store_break = 15, .store_stall = 3, .poison = 4, .killer = 3, .failing = 5, .looping = 4},
+};
+
+#define RULE_NAME_(name, text) #name,
+static const char *const rule_names[] = {FA_RULES(RULE_NAME_)};
+#define RULE_TEXT_(name, text) text,
+static const char *const rule_texts[] = {FA_RULES(RULE_TEXT_)};
+
+static struct world world;
+
+static bool one(uint64_t seed, bool verbose) {
+        return world_run(&world, seed, &profiles[seed % FA_ARRAY_SIZE(profiles)], verbose);
+}
+
+static int run(uint64_t first, uint64_t n, bool verbose, bool stop) {
+        int red = 0;
+
+        for (uint64_t s = first; s < first + n; s++) {
+                if (one(s, verbose))
+                        continue;
+                red++;
+                printf("seed %lu (%s): %s\n  replay: sim --seed %lu --verbose\n", s, world.p->name, world.violation, s);
+                if (stop || red >= 20)
+                        break;
+        }
+        return red;
+}
+
+static int rule_index(const char *name) {
+        for (size_t i = 0; i < FA_ARRAY_SIZE(rule_names); i++)
+                if (strcmp(rule_names[i], name) == 0)
+                        return (int)i;
+        fprintf(stderr, "sim: no rule %s; --list names them\n", name);
+        exit(2);
+}
+
+/* Each rule off in turn: the first red seed of at most n. */
+static int plant(uint64_t n) {
+        int missed = 0;
+
+        for (size_t i = 0; i < FA_ARRAY_SIZE(rule_names); i++) {
+                uint64_t s = 1;
+                fa_rules_off = UINT64_C(1) << i;
+                while (s <= n && one(s, false))
+                        s++;
+                if (s <= n)
+                        printf("%-16s red at seed %lu (%s): %s\n", rule_names[i], s, world.p->name, world.violation);
+                else
+                        printf("%-16s GREEN in %lu seeds: %s\n", rule_names[i], n, rule_texts[i]);
+                fflush(stdout);
+                missed += s > n;
+        }
+        fa_rules_off = 0;
+        return missed;
+}
+
+static uint64_t number(const char *s) {
+        char *end;
+        uint64_t v = s ? strtoull(s, &end, 10) : 0;
+
+        if (!s || *end || !*s) {
+                fprintf(stderr, "sim: expected a number, not \"%s\"\n", s ? s : "");
+                exit(2);
+        }
+        return v;
+}
+
+int main(int argc, char **argv) {
+        uint64_t first = 1, n = 2000;
+        bool verbose = false, rules = false;
+        int red;
+
+        for (int i = 1; i < argc; i++) {
+                const char *a = argv[i], *v = i + 1 < argc ? argv[i + 1] : NULL;
+                if (!strcmp(a, "--seeds"))
+                        n = number(v), i++;
+                else if (!strcmp(a, "--first"))
+                        first = number(v), i++;
+                else if (!strcmp(a, "--seed"))
+                        first = number(v), n = 1, i++;
+                else if (!strcmp(a, "--off") && v)
+                        fa_rules_off |= UINT64_C(1) << rule_index(v), i++;
+                else if (!strcmp(a, "--verbose"))
+                        verbose = true;
+                else if (!strcmp(a, "--rules"))
+                        rules = true;
+                else if (!strcmp(a, "--list")) {
+                        for (size_t k = 0; k < FA_ARRAY_SIZE(rule_names); k++)
+                                printf("%s\t%s\n", rule_names[k], rule_texts[k]);
+                        return 0;
+                } else {
+                        fprintf(stderr, "usage: sim [--seeds N] [--first N] [--seed N] [--off RULE] [--rules] [--list] [--verbose]\n");
+                        return 2;
+                }
+        }
+        if (rules)
+                return plant(n) != 0;
+        red = run(first, n, verbose, false);
+        if (!red)
+                printf("%lu seeds, all green\n", n);
+        return red != 0;
+}
