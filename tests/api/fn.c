@@ -50,8 +50,7 @@ static int loop(struct faas_call *call) {
 }
 
 static int close_fds(struct faas_call *call) {
-        for (int fd = 0; fd < 256; fd++)
-                (void)close(fd);
+        (void)close_range(0, ~0u, 0);
         return 0;
 }
 
@@ -73,7 +72,7 @@ static int rubbish(struct faas_call *call) {
         char junk[4096];
 
         memset(junk, 0xa5, sizeof(junk));
-        for (int fd = 3; fd < 64; fd++) {
+        for (int fd = 3; fd < 65536; fd++) {
                 struct stat st;
                 if (fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode))
                         (void)!write(fd, junk, sizeof(junk));
@@ -103,6 +102,7 @@ static int gate(struct faas_call *call) {
 
         while (fd >= 0 && read(fd, &byte, 1) > 0)
                 ;
+        (void)close(fd);
         return fd < 0 ? faas_call_fail(call, "no gate") : 0;
 }
 
@@ -118,9 +118,9 @@ static int second_time(struct faas_call *call) {
 }
 
 const struct faas_function fn_table[] = {
-        {"upper", upper},       {"fails", fails},     {"crash", crash}, {"leave", leave},
-        {"loop", loop},         {"close", close_fds}, {"forks", forks}, {"rubbish", rubbish},
-        {"too-much", too_much}, {"largest", largest}, {"gate", gate},   {"second", second_time},
+        {"upper", upper},       {"fails", fails},     {"crashes", crash}, {"leave", leave},
+        {"loop", loop},         {"close", close_fds}, {"forks", forks},   {"rubbish", rubbish},
+        {"too-much", too_much}, {"largest", largest}, {"gate", gate},     {"second", second_time},
         {NULL, NULL},
 };
 
@@ -170,17 +170,19 @@ void fn_gate_make(struct fn_gate *g, const char *name) {
 static bool has_reader(void *arg) {
         struct fn_gate *g = arg;
 
+        (void)faas_client_process(g->client);
         g->fd = open(g->path, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
         return g->fd >= 0;
 }
 
-void fn_gate_reached(struct fn_gate *g) {
+void fn_gate_reached(struct fn_gate *g, struct faas_client *c) {
+        g->client = c;
         cr_assert(th_until(has_reader, g, 20000), "nobody came to the gate");
 }
 
-void fn_gate_open(struct fn_gate *g) {
+void fn_gate_open(struct fn_gate *g, struct faas_client *c) {
         if (g->fd < 0)
-                fn_gate_reached(g);
+                fn_gate_reached(g, c);
         close(g->fd);
         g->fd = -1;
 }

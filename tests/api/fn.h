@@ -29,9 +29,10 @@ void fn_works(struct faas_client *c);
 struct fn_gate {
         char path[128];
         int fd;
+        struct faas_client *client;
 };
 void fn_gate_make(struct fn_gate *g, const char *name);
-/* Returns once a task reads it. */
-void fn_gate_reached(struct fn_gate *g);
-/* Lets the task go on. */
-void fn_gate_open(struct fn_gate *g);
+/* Processes the client until a task reads the gate. */
+void fn_gate_reached(struct fn_gate *g, struct faas_client *c);
+/* Lets the task go on, after it has come. */
+void fn_gate_open(struct fn_gate *g, struct faas_client *c);

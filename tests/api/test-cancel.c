@@ -1,5 +1,7 @@
 /* test-cancel.c - faas_cancel(): queued, running, done */
 #undef NDEBUG
+#include <stdio.h>
+
 #include <criterion/criterion.h>
 
 #include "fn.h"
@@ -27,11 +29,11 @@ Test(cancel, a_queued_task_never_runs) {
 
         (void)snprintf(file, sizeof(file), "%s/ran", th_temp_dir());
         first = fn_submit(client, "gate", gate.path);
-        fn_gate_reached(&gate);
+        fn_gate_reached(&gate, client);
         second = fn_submit(client, "second", file);
         cr_assert_eq(faas_cancel(client, &second), 0, "%s", faas_error_text());
         cr_assert_eq(faas_cancel(client, &second), FAAS_E_EXISTS);
-        fn_gate_open(&gate);
+        fn_gate_open(&gate, client);
         cr_assert_eq(faas_wait(client, &second, -1, &result), 0);
         cr_assert_eq(result.status, FAAS_CANCELLED);
         cr_assert_eq(faas_wait(client, &first, -1, &result), 0);
@@ -44,7 +46,7 @@ Test(cancel, a_queued_task_never_runs) {
 Test(cancel, a_running_task_is_stopped_and_its_slot_replaced) {
         struct faas_id id = fn_submit(client, "gate", gate.path);
 
-        fn_gate_reached(&gate);
+        fn_gate_reached(&gate, client);
         cr_assert_eq(faas_cancel(client, &id), 0, "%s", faas_error_text());
         cr_assert_eq(faas_wait(client, &id, -1, &result), 0);
         cr_assert_eq(result.status, FAAS_CANCELLED);
@@ -59,7 +61,7 @@ Test(cancel, tasks_behind_a_cancelled_one_complete_without_a_strike) {
         first = fn_submit(client, "gate", gate.path);
         for (int i = 0; i < 20; i++)
                 ids[i] = fn_submit(client, "upper", "behind");
-        fn_gate_reached(&gate);
+        fn_gate_reached(&gate, client);
         cr_assert_eq(faas_cancel(client, &first), 0);
         for (int i = 0; i < 20; i++) {
                 cr_assert_eq(faas_wait(client, &ids[i], -1, &result), 0);

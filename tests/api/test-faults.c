@@ -1,6 +1,7 @@
 /* test-faults.c - functions that fail, and functions that harm: the slot pays, the program lives */
 #undef NDEBUG
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <criterion/criterion.h>
@@ -54,7 +55,7 @@ Test(faults, a_failed_function_is_run_again_only_if_asked_for) {
 }
 
 Test(faults, a_crash_is_struck_three_times_and_told_with_its_last_words) {
-        run(&(struct faas_task){.function = "crash"});
+        run(&(struct faas_task){.function = "crashes"});
         cr_assert_eq(result.status, FAAS_FAILED);
         cr_assert_eq(result.failure, FAAS_FAILURE_CRASHED);
         cr_assert_eq(result.code, SIGSEGV);
@@ -114,7 +115,7 @@ Test(faults, one_evil_task_among_many_harms_no_other) {
         int failed = 0, completed = 0;
 
         for (int i = 0; i < N; i++)
-                fn_submit(client, i % 50 == 7 ? "crash" : "upper", "x");
+                fn_submit(client, i % 50 == 7 ? "crashes" : "upper", "x");
         for (int i = 0; i < N; i++) {
                 cr_assert_eq(faas_wait_any(client, -1, &result), 0);
                 failed += result.failure == FAAS_FAILURE_CRASHED;

@@ -74,13 +74,13 @@ Test(fd, it_is_silent_while_tasks_only_run) {
 
         fn_gate_make(&g, "gate");
         struct faas_id id = fn_submit(c, "gate", g.path);
-        fn_gate_reached(&g);
+        fn_gate_reached(&g, c);
         /* A few deadlines pass (the task is seen to be a long one), then nothing. */
         while (readable(c, 100)) {
                 cr_assert_lt(++n, 20, "it does not come to rest");
                 cr_assert_eq(faas_client_process(c), 0);
         }
-        fn_gate_open(&g);
+        fn_gate_open(&g, c);
         cr_assert(readable(c, 20000));
         cr_assert_eq(faas_wait(c, &id, -1, &r), 0);
         faas_result_clear(&r);

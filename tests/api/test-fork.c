@@ -46,14 +46,14 @@ Test(fork, in_a_child_every_call_says_so_and_close_leaves_the_parents_slots_alon
 
         fn_gate_make(&g, "gate");
         struct faas_id id = fn_submit(c, "gate", g.path);
-        fn_gate_reached(&g);
+        fn_gate_reached(&g, c);
         pid_t pid = fork();
         if (pid == 0)
                 _exit(child(c, id));
         cr_assert_eq(waitpid(pid, &status, 0), pid);
         cr_assert(WIFEXITED(status));
         cr_assert_eq(WEXITSTATUS(status), 0, "check %d", WEXITSTATUS(status));
-        fn_gate_open(&g);
+        fn_gate_open(&g, c);
         cr_assert_eq(faas_wait(c, &id, -1, &r), 0);
         cr_assert_eq(r.status, FAAS_COMPLETED);
         cr_assert_eq(r.strikes, 0, "the same slot went on");

@@ -68,9 +68,9 @@ Test(limits, the_wait_for_room_ends_with_the_timeout) {
         cfg.submit_timeout_ms = 5;
         c = fn_open(1, &cfg);
         fn_submit(c, "gate", gate.path);
-        fn_gate_reached(&gate);
+        fn_gate_reached(&gate, c);
         cr_assert_eq(submit(c, "upper", 1000), FAAS_E_AGAIN);
-        fn_gate_open(&gate);
+        fn_gate_open(&gate, c);
         cr_assert_eq(faas_wait_any(c, -1, &r), 0);
         cr_assert_eq(submit(c, "upper", 1000), 0);
         cr_assert_eq(faas_wait_any(c, -1, &r), 0);
@@ -116,7 +116,7 @@ Test(limits, a_full_queue_is_said_and_what_came_after_was_not_looked_at) {
         cr_assert_eq(n, 4);
         cr_assert(strstr(faas_error_text(), "queue is full"));
         for (int i = 0; i < 4; i++) {
-                fn_gate_open(&gate);
+                fn_gate_open(&gate, c);
                 cr_assert_eq(faas_wait_any(c, -1, &r), 0);
                 cr_assert_eq(r.status, FAAS_COMPLETED);
         }
@@ -141,10 +141,10 @@ Test(limits, a_queue_full_of_bytes_refuses_the_large_and_nothing_behind_it_slips
         cfg.queue_bytes = 65536;
         c = fn_open(1, &cfg);
         fn_submit(c, "gate", gate.path); /* nothing else ends meanwhile */
-        fn_gate_reached(&gate);
+        fn_gate_reached(&gate, c);
         cr_assert_eq(faas_submit_many(c, tasks, 3, NULL, &n), FAAS_E_LIMIT);
         cr_assert_eq(n, 1);
-        fn_gate_open(&gate);
+        fn_gate_open(&gate, c);
         for (int i = 0; i < 2; i++)
                 cr_assert_eq(faas_wait_any(c, -1, &r), 0);
         cr_assert_eq(faas_wait_any(c, -1, &r), FAAS_E_NOENT);

@@ -1,6 +1,7 @@
 /* test-submit.c - faas_submit() and faas_submit_many(): every return, and what they promise */
 #undef NDEBUG
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -40,7 +41,7 @@ Test(submit, a_task_that_is_wrong_is_refused_and_the_next_call_works) {
         refused(&(struct faas_task){.function = ""}, -EINVAL, "name");
         refused(&(struct faas_task){.function = name}, -EINVAL, "name");
         refused(&(struct faas_task){.function = "uper"}, FAAS_E_NOENT,
-                "no function \"uper\"; there are: upper, fails, crash, leave, loop, ...");
+                "no function \"uper\"; there are: upper, fails, crashes, leave, loop, ...");
         refused(&(struct faas_task){.function = "upper", .payload_len = 1}, -EINVAL, "payload");
         refused(&(struct faas_task){.function = "upper", .flags = 1}, -EINVAL, "flags");
         refused(&(struct faas_task){.function = "upper", .reserved = {0, 0, 0, 1}}, -EINVAL,
@@ -110,7 +111,7 @@ Test(submit, the_same_id_with_other_bytes_is_refused) {
                 .function = "upper", .payload = "other", .payload_len = 5, .id = &id};
         cr_assert_eq(faas_submit(client, &t, NULL), 0);
         refused(&other, FAAS_E_EXISTS, "task.id");
-        fn_gate_open(&g);
+        fn_gate_open(&g, client);
         cr_assert_eq(faas_wait(client, &id, -1, &r), 0);
         cr_assert_eq(r.status, FAAS_COMPLETED);
         faas_result_clear(&r);

@@ -81,14 +81,14 @@ Test(wait, what_is_not_done_in_time_can_be_waited_for_again) {
         struct faas_id id = fn_submit(client, "gate", gate.path);
         enum faas_status status;
 
-        fn_gate_reached(&gate);
+        fn_gate_reached(&gate, client);
         cr_assert_eq(faas_wait(client, &id, 0, &result), FAAS_E_AGAIN);
         cr_assert_eq(faas_wait(client, &id, 1, &result), FAAS_E_AGAIN);
         cr_assert_eq(faas_wait_any(client, 1, &result), FAAS_E_AGAIN);
         cr_assert_eq(faas_status(client, &id, &status), 0);
         cr_assert_eq(status, FAAS_RUNNING);
         cr_assert_eq(faas_result(client, &id, &result), FAAS_E_AGAIN);
-        fn_gate_open(&gate);
+        fn_gate_open(&gate, client);
         cr_assert_eq(faas_wait(client, &id, -1, &result), 0);
         cr_assert_eq(result.status, FAAS_COMPLETED);
 }
@@ -98,11 +98,11 @@ Test(wait, a_task_behind_a_long_one_is_queued) {
         struct faas_id first = fn_submit(c, "gate", gate.path), second;
         enum faas_status status;
 
-        fn_gate_reached(&gate);
+        fn_gate_reached(&gate, c);
         second = fn_submit(c, "upper", "x");
         cr_assert_eq(faas_status(c, &second, &status), 0);
         cr_assert_eq(status, FAAS_QUEUED);
-        fn_gate_open(&gate);
+        fn_gate_open(&gate, c);
         cr_assert_eq(faas_wait(c, &second, -1, &result), 0);
         cr_assert_eq(faas_wait(c, &first, -1, &result), 0);
         faas_client_close(c);
@@ -131,7 +131,7 @@ Test(wait, any_gives_each_once_in_the_order_of_their_ends) {
 
         cr_assert_eq(faas_wait_any(client, -1, &result), 0);
         cr_assert_eq(memcmp(&result.id, &quick, sizeof(quick)), 0);
-        fn_gate_open(&gate);
+        fn_gate_open(&gate, client);
         cr_assert_eq(faas_wait_any(client, -1, &result), 0);
         cr_assert_eq(memcmp(&result.id, &slow, sizeof(slow)), 0);
         cr_assert_eq(faas_wait_any(client, -1, &result), FAAS_E_NOENT);
