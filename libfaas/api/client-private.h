@@ -19,6 +19,7 @@ struct fa_guard {
 
 struct faas_client {
         struct fa_guard *guard;
+        struct faas_function *table; /* a copy of the program's own */
         struct fa_local *local;
         struct fa_cli *cli; /* local's */
         const char *const *functions;

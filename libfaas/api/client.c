@@ -212,13 +212,31 @@ static unsigned count_cpus(void) {
         return FA_SLOTS_MAX;
 }
 
-static int open_local(struct faas_client *c,
-                      const struct fa_url *url,
-                      const struct faas_function *functions,
-                      const struct faas_client_cfg *cfg) {
+/* One allocation: the rows, then the names.  A zygote that was killed is started from it again. */
+static int copy_functions(struct faas_client *c, const struct faas_function *functions) {
+        size_t n = 0, bytes = 0;
+        char *names;
+
+        for (; functions && functions[n].name; n++)
+                bytes += strlen(functions[n].name) + 1;
+        c->table = calloc(1, (n + 1) * sizeof(*c->table) + bytes);
+        if (!c->table)
+                return fa_error(-ENOMEM, "no memory for %zu functions", n);
+        names = (char *)(c->table + n + 1);
+        for (size_t i = 0; i < n; i++) {
+                size_t len = strlen(functions[i].name) + 1;
+                c->table[i] = (struct faas_function){names, functions[i].fn};
+                memcpy(names, functions[i].name, len);
+                names += len;
+        }
+        return 0;
+}
+
+static int
+open_local(struct faas_client *c, const struct fa_url *url, const struct faas_client_cfg *cfg) {
         const struct fa_local_cfg local = {
                 .slots = {.n_slots = url->n_slots ? url->n_slots : count_cpus(),
-                          .functions = functions,
+                          .functions = c->table,
                           .modules = (const char *const *)url->modules,
                           .builtins = cfg->flags & FAAS_CLIENT_BUILTINS},
                 .window_tasks = cfg->window_tasks,
@@ -256,6 +274,7 @@ static void client_free(struct faas_client *c) {
         fa_local_close(c->local);
         if (c->guard)
                 (void)munmap(c->guard, (size_t)sysconf(_SC_PAGESIZE));
+        free(c->table);
         free(c);
 }
 
@@ -280,7 +299,9 @@ FA_PUBLIC int faas_client_open(struct faas_client **ret,
                 return fa_error(-ENOMEM, "no memory for a client");
         c->epoll_fd = c->timer_fd = c->event_fd = -1;
         c->armed_ns = FA_NEVER;
-        r = open_local(c, &u, functions, &full);
+        r = copy_functions(c, functions);
+        if (r == 0)
+                r = open_local(c, &u, &full);
         if (r) {
                 client_free(c);
                 return r;

@@ -11,8 +11,9 @@
 #include "base/clock.h"
 #include "base/error.h"
 
-#define BETWEEN_TURNS_NS (200 * FA_NS_PER_US) /* the slots wait for new work no longer than this   \
-                                               */
+#define BETWEEN_TURNS_NS                                                                           \
+        (200 * FA_NS_PER_US) /* the slots wait for new work no longer than this                    \
+                              */
 
 /* struct faas_result keeps its references in its own members: filling it cannot fail. */
 static void keep(uint64_t *place, struct fa_blob *b) {

@@ -93,6 +93,9 @@ static void lose_zygote(struct fa_slots *s) {
 static int take_names(struct fa_slots *s, const struct fa_mail *m) {
         size_t n = 0;
 
+        /* A zygote started anew tells the same; the owner has pointers to what the first one said. */
+        if (s->functions)
+                return 0;
         for (uint32_t i = 0; i < m->len; i++)
                 n += m->data[i] == '\0';
         char *names = malloc(m->len + 1u);
@@ -106,8 +109,6 @@ static int take_names(struct fa_slots *s, const struct fa_mail *m) {
         names[m->len] = '\0';
         for (size_t i = 0, at = 0; i < n; at += strlen(names + at) + 1)
                 functions[i++] = names + at;
-        free(s->names);
-        free(s->functions);
         s->names = names;
         s->functions = functions;
         s->n_functions = n;
