@@ -74,8 +74,7 @@ static int sleep_(struct faas_call *call) {
         if (len > 0 && parse_seconds(text, len, &time) < 0)
                 return faas_call_fail(call,
                                       "\"%.40s\" are no seconds: want a decimal number up to %u",
-                                      text,
-                                      SLEEP_MAX_S);
+                                      text, SLEEP_MAX_S);
         sleep_for(time);
         return 0;
 }

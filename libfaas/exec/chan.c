@@ -17,8 +17,9 @@
 
 #include "base/macros.h"
 
-#define COPY_MAX 4096u /* a payload up to here is copied: cheaper than one more entry of a writev */
-#define BIG_MIN (64u * 1024u)      /* a result from here on is read straight into its blob */
+#define COPY_MAX 4096u /* a payload up to here is copied: cheaper than one more entry of a writev  \
+                        */
+#define BIG_MIN (64u * 1024u)     /* a result from here on is read straight into its blob */
 #define COMPACT_MIN (64u * 1024u) /* written bytes in front of a queue that is worth moving */
 #define IOV_MAX_ 64
 
@@ -149,8 +150,8 @@ int fa_chan_queue(struct fa_chan *c, const struct fa_slot_task *t) {
                 p += payload_len;
                 c->out.len += payload_len;
         } else {
-                c->splices[c->n_splices++] = (struct fa_chan_splice){
-                        fa_blob_ref(t->payload), c->out_base + c->out.len};
+                c->splices[c->n_splices++] =
+                        (struct fa_chan_splice){fa_blob_ref(t->payload), c->out_base + c->out.len};
         }
         memcpy(p, zeros, pad);
         c->out.len += pad;
@@ -216,9 +217,8 @@ int fa_chan_write(struct fa_chan *c) {
                 if (n < 0 && errno == EINTR)
                         continue;
                 if (n < 0)
-                        return errno == EAGAIN || errno == ENOBUFS || errno == ENOMEM
-                                       ? FAAS_E_AGAIN
-                                       : FAAS_E_GONE;
+                        return errno == EAGAIN || errno == ENOBUFS || errno == ENOMEM ? FAAS_E_AGAIN
+                                                                                      : FAAS_E_GONE;
                 written(c, (size_t)n);
         }
         return 0;
@@ -291,10 +291,10 @@ static void answered(struct fa_chan *c, struct fa_slot_event *ev, const struct f
         ev->kind = FA_SLOT_RESULT;
         ev->seq = f->seq;
         c->answered_seq = f->seq;
-        ev->outcome = (struct fa_outcome){
-                .status = f->flags == FAAS_FAILURE_NONE ? FAAS_COMPLETED : FAAS_FAILED,
-                .failure = f->flags,
-                .code = (int32_t)f->arg};
+        ev->outcome = (struct fa_outcome){.status = f->flags == FAAS_FAILURE_NONE ? FAAS_COMPLETED
+                                                                                  : FAAS_FAILED,
+                                          .failure = f->flags,
+                                          .code = (int32_t)f->arg};
         c->tasks_head = (c->tasks_head + 1) & (c->tasks_cap - 1);
         c->n_tasks--;
 }

@@ -140,8 +140,8 @@ static int take_mail(struct fa_slots *s, const struct fa_mail *m) {
                 fa_pool_bury(s, &s->slots[m->slot]);
                 return 0;
         case FA_MAIL_DOWN:
-                if (m->slot < s->n && s->slots[m->slot].gen == m->gen &&
-                    s->slots[m->slot].asked && !s->slots[m->slot].dead)
+                if (m->slot < s->n && s->slots[m->slot].gen == m->gen && s->slots[m->slot].asked &&
+                    !s->slots[m->slot].dead)
                         take_death(s, m);
                 return 0;
         case FA_MAIL_SPAWN:
@@ -265,7 +265,7 @@ static int ask_for(struct fa_slots *s, struct fa_pool_slot *slot) {
 static int send_kills(struct fa_slots *s) {
         struct fa_list *it, *tmp;
 
-        fa_list_for_each_safe(it, tmp, &s->want_kill) {
+        fa_list_for_each_safe (it, tmp, &s->want_kill) {
                 struct fa_pool_slot *slot = fa_list_entry(it, struct fa_pool_slot, want_kill);
 
                 if (tell(s, slot, FA_MAIL_KILL, NULL) == -EAGAIN)

@@ -62,7 +62,7 @@ struct fa_slots {
         struct epoll_event ready[FA_POOL_READY_MAX];
 
         char **modules; /* our copy of cfg.modules */
-        char *names; /* one after the other */
+        char *names;    /* one after the other */
         const char **functions;
         size_t n_functions;
         struct fa_mail mail;
@@ -74,13 +74,14 @@ struct fa_slots {
 /* Launches the zygote; its answer comes as mail. 0 or a negated errno. */
 int fa_pool_launch(struct fa_slots *s);
 
-/* Reads the zygote's mail; 0 or the reason why the pool is broken, as fa_slots_open() returns it. */
+/* Reads the zygote's mail; 0 or the reason why the pool is broken, as fa_slots_open() returns it.
+ */
 int fa_pool_mail(struct fa_slots *s);
 
 /*
  * Sends what the zygote is to be told, and launches it if it is gone and the time has come.
- * 0; FAAS_E_AGAIN not all could be done now (full socket or a pause); -EMFILE, -ENOMEM likewise, with
- * the pause begun.
+ * 0; FAAS_E_AGAIN not all could be done now (full socket or a pause); -EMFILE, -ENOMEM likewise,
+ * with the pause begun.
  */
 int fa_pool_service(struct fa_slots *s);
 

@@ -23,7 +23,8 @@
 #include "base/macros.h"
 #include "exec/pool.h"
 
-#define OPEN_WAIT_NS (10 * FA_NS_PER_S) /* for modules' constructors; the rest takes milliseconds */
+#define OPEN_WAIT_NS (10 * FA_NS_PER_S) /* for modules' constructors; the rest takes milliseconds  \
+                                         */
 
 /* An event that is not in any socket. */
 struct note {
@@ -129,8 +130,7 @@ static int wait_until_asked(struct fa_slots *s) {
 
 int fa_slots_open(struct fa_slots **ret, const struct fa_slots_cfg *cfg) {
         if (!cfg_is_good(cfg))
-                return fa_error(-EINVAL,
-                                "a pool has 1 to %d slots and at least one function",
+                return fa_error(-EINVAL, "a pool has 1 to %d slots and at least one function",
                                 FA_SLOTS_MAX);
         struct fa_slots *s = calloc(1, sizeof(*s));
         if (!s)
@@ -245,10 +245,7 @@ static void judge(const struct fa_pool_slot *slot, struct fa_outcome *o) {
         } else if (WIFSIGNALED(slot->status)) {
                 code = WTERMSIG(slot->status);
                 const char *name = sigdescr_np(code);
-                (void)snprintf(text,
-                               sizeof(text),
-                               "its process was ended by signal %d (%s)",
-                               code,
+                (void)snprintf(text, sizeof(text), "its process was ended by signal %d (%s)", code,
                                name ? name : "no name");
         } else {
                 failure = FAAS_FAILURE_EXITED;
@@ -257,8 +254,8 @@ static void judge(const struct fa_pool_slot *slot, struct fa_outcome *o) {
                                   : code == FA_SLOT_EXIT_MEMORY ? ": out of memory, or its slot's "
                                                                   "control page was written over"
                                                                 : "";
-                (void)snprintf(
-                        text, sizeof(text), "its process ended itself with status %d%s", code, why);
+                (void)snprintf(text, sizeof(text), "its process ended itself with status %d%s",
+                               code, why);
         }
         fa_outcome_fail(o, failure, code, text);
 }
@@ -298,9 +295,9 @@ static int take_input(struct fa_slots *s, struct fa_slot_event *ev) {
                 return 0;
         }
         if (r != FAAS_E_AGAIN)
-                fa_pool_kill(s,
-                             slot,
-                             r < 0 ? "no memory for its result" : "it wrote rubbish to its channel");
+                fa_pool_kill(s, slot,
+                             r < 0 ? "no memory for its result"
+                                   : "it wrote rubbish to its channel");
         s->current = NULL;
         return FAAS_E_AGAIN;
 }

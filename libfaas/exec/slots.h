@@ -6,8 +6,8 @@
  *
  * Processes.  The zygote is double-forked when the pool opens, so it is nobody's child; it has no
  * fd but its own socket, the slots' stderr pipes and /dev/null on 0 and 1, default signals, and
- * ends with EOF on its socket.  It forks each slot, reaps it, keeps the last FA_LOG_MAX bytes of its
- * standard error, kills it when its task's time is over (also while the host sleeps or is
+ * ends with EOF on its socket.  It forks each slot, reaps it, keeps the last FA_LOG_MAX bytes of
+ * its standard error, kills it when its task's time is over (also while the host sleeps or is
  * stopped), and ends whatever a dead slot left running (subreaper, process group).
  *
  * Order.  A slot runs its tasks in the order in which they were given, and several may wait in its
@@ -30,13 +30,14 @@
 struct fa_slots;
 
 struct fa_slots_cfg {
-        unsigned n_slots;                      /* 1..FA_SLOTS_MAX */
-        const struct faas_function *functions; /* of the host program: the zygote is its snapshot; may be NULL */
-        const char *const *modules;            /* shared objects to load, NULL-terminated; NULL: none. With
-                                                  modules and no functions the zygote is the helper program,
-                                                  started with posix_spawn: safe with threads */
-        bool builtins;                         /* noop, echo, sleep, heavy, xheavy, fail, crash */
-        uint32_t first_seq;                    /* for tests of the wrap; 0: 1 */
+        unsigned n_slots; /* 1..FA_SLOTS_MAX */
+        const struct faas_function
+                *functions; /* of the host program: the zygote is its snapshot; may be NULL */
+        const char *const *modules; /* shared objects to load, NULL-terminated; NULL: none. With
+                                       modules and no functions the zygote is the helper program,
+                                       started with posix_spawn: safe with threads */
+        bool builtins;              /* noop, echo, sleep, heavy, xheavy, fail, crash */
+        uint32_t first_seq;         /* for tests of the wrap; 0: 1 */
 };
 
 /* A task on its way into a slot; borrowed for the call. */
@@ -49,11 +50,14 @@ struct fa_slot_task {
 
 enum fa_slot_event_kind {
         FA_SLOT_UP,       /* the slot is ready for tasks: at open, and after each replacement */
-        FA_SLOT_RESULT,   /* task seq ended; .outcome is COMPLETED or FAILED (FUNCTION, LIMIT, NO_FUNCTION) */
-        FA_SLOT_RETURNED, /* answers fa_slots_recall(): all tasks after seq were not and will not be started */
-        FA_SLOT_DOWN,     /* the slot is dead; its tasks without a RESULT are gone. .started says whether task
-                             .seq had been claimed and had no result: that one's end is .outcome (FAILED:
-                             CRASHED with the signal, EXITED with the status, TIMEOUT; with .log) */
+        FA_SLOT_RESULT,   /* task seq ended; .outcome is COMPLETED or FAILED (FUNCTION, LIMIT,
+                             NO_FUNCTION) */
+        FA_SLOT_RETURNED, /* answers fa_slots_recall(): all tasks after seq were not and will not be
+                             started */
+        FA_SLOT_DOWN,     /* the slot is dead; its tasks without a RESULT are gone. .started says
+                             whether task     .seq had been claimed and had no result: that one's end is
+                             .outcome (FAILED:     CRASHED with the signal, EXITED with the status, TIMEOUT;
+                             with .log) */
 };
 
 struct fa_slot_event {
@@ -66,7 +70,8 @@ struct fa_slot_event {
 
 /*
  * Starts the zygote and asks for all slots; waits until the zygote has answered that every module
- * is loaded (at most a few seconds; a module's constructor may run here).  FA_SLOT_UP events follow.
+ * is loaded (at most a few seconds; a module's constructor may run here).  FA_SLOT_UP events
+ * follow.
  *
  * Return: 0; FAAS_E_NOENT a module cannot be read or has no faas_module; FAAS_E_VERSION another
  * FAAS_MODULE_ABI; FAAS_E_EXISTS a name twice; -EINVAL a bad name; -EMFILE, -EAGAIN (fork refused),
@@ -85,12 +90,17 @@ const char *const *fa_slots_functions(const struct fa_slots *s, size_t *ret_n);
  * FA_SLOT_UP.  Nothing is written before fa_slots_flush().  0; FAAS_E_GONE the slot is down (its
  * event comes or came); -ENOMEM.
  */
-int fa_slots_run(struct fa_slots *s, unsigned slot, const struct fa_slot_task *t, uint32_t *ret_seq);
+int fa_slots_run(struct fa_slots *s,
+                 unsigned slot,
+                 const struct fa_slot_task *t,
+                 uint32_t *ret_seq);
 
-/* Writes what is queued, one system call per slot as far as its socket takes it; the rest follows by itself. */
+/* Writes what is queued, one system call per slot as far as its socket takes it; the rest follows
+ * by itself. */
 void fa_slots_flush(struct fa_slots *s);
 
-/* Takes back all tasks of the slot that it has not claimed; answered at once by FA_SLOT_RETURNED. */
+/* Takes back all tasks of the slot that it has not claimed; answered at once by FA_SLOT_RETURNED.
+ */
 int fa_slots_recall(struct fa_slots *s, unsigned slot);
 
 /* Kills the slot (cancel of a running task); FA_SLOT_DOWN follows, with signal 9. */
