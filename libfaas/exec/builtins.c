@@ -109,7 +109,7 @@ static int crash(struct faas_call *call) {
         (void)setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
         if (strcmp(faas_call_payload(call, NULL), "abort") == 0)
                 abort();
-        raise(SIGSEGV);
+        (void)raise(SIGSEGV);
         return faas_call_fail(call, "survived a segmentation fault");
 }
 

@@ -17,10 +17,13 @@
 
 #include "base/macros.h"
 
-#define COPY_MAX 4096u /* a payload up to here is copied: cheaper than one more entry of a writev  \
+#define COPY_MAX                                                                                   \
+        ((size_t)4096) /* a payload up to here is copied: cheaper than one more entry of a writev  \
                         */
-#define BIG_MIN (64u * 1024u)     /* a result from here on is read straight into its blob */
-#define COMPACT_MIN (64u * 1024u) /* written bytes in front of a queue that is worth moving */
+#define BIG_MIN ((size_t)64 * 1024) /* a result from here on is read straight into its blob */
+#define COMPACT_MIN                                                                                \
+        ((size_t)64 * 1024) /* written bytes in front of a queue that is worth moving              \
+                             */
 #define IOV_MAX_ 64
 
 static const uint8_t zeros[16];
@@ -171,7 +174,7 @@ static size_t gather(const struct fa_chan *c, struct iovec *iov) {
                 if (at > pos)
                         iov[n++] = (struct iovec){c->out.p + pos, at - pos};
                 pos = at;
-                iov[n++] = (struct iovec){(uint8_t *)(uintptr_t)fa_blob_ptr(sp->blob) + skip,
+                iov[n++] = (struct iovec){(uint8_t *)fa_unconst(fa_blob_ptr(sp->blob)) + skip,
                                           fa_blob_len(sp->blob) - skip};
                 skip = 0;
                 if (i + 1 < c->n_splices && n + 2 > IOV_MAX_ - 1)

@@ -14,7 +14,7 @@
 #include "exec/channel.h"
 #include "exec/slots.h"
 
-#define FA_CHAN_SCRATCH (256u * 1024u)
+#define FA_CHAN_SCRATCH ((size_t)256 * 1024)
 
 /* A task without a result. */
 struct fa_chan_task {

@@ -121,12 +121,12 @@ static int spawn_helper(int sock, const struct fa_zygote_cfg *cfg) {
         if (!argv)
                 return fa_error(-ENOMEM, "no memory for the arguments of the slots' parent");
         (void)snprintf(number, sizeof(number), "%u", cfg->n_slots);
-        argv[0] = (char *)(uintptr_t)helper_path();
+        argv[0] = fa_unconst(helper_path());
         argv[1] = version;
         argv[2] = number;
         argv[3] = cfg->builtins ? builtins : dash;
         for (size_t i = 0; i < n; i++)
-                argv[HELPER_ARGS + i] = (char *)(uintptr_t)cfg->modules[i];
+                argv[HELPER_ARGS + i] = fa_unconst(cfg->modules[i]);
 
         int r = spawn_helper_argv(sock, argv);
         if (r < 0)

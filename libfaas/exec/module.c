@@ -26,14 +26,14 @@ static uint32_t hash(const char *name, size_t len) {
 
 /* Where the name stands in the index, or the free place where it would. */
 static size_t place(const struct fa_registry *reg, const char *name, size_t len) {
-        size_t i = hash(name, len) % (4 * FA_FUNCTIONS_MAX);
+        size_t i = hash(name, len) % FA_REGISTRY_PLACES;
 
         while (reg->index[i]) {
                 const struct fa_registry_row *row = &reg->rows[reg->index[i] - 1];
 
                 if (row->name_len == len && memcmp(row->name, name, len) == 0)
                         break;
-                i = (i + 1) % (4 * FA_FUNCTIONS_MAX);
+                i = (i + 1) % FA_REGISTRY_PLACES;
         }
         return i;
 }
@@ -82,7 +82,7 @@ int fa_registry_load(struct fa_registry *reg, const char *path) {
 
         if (!so) {
                 /* dlerror() begins with the path, as a rule. */
-                const char *why = dlerror();
+                const char *why = dlerror(); /* NOLINT(concurrency-mt-unsafe): one thread here */
                 return fa_error(FAAS_E_NOENT, "cannot load %s: %s", path, why ? why : "no reason");
         }
 

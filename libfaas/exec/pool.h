@@ -35,6 +35,12 @@ struct fa_pool_slot {
         struct fa_list dying;
 };
 
+/* An event that is in no socket: the answer to a recall. */
+struct fa_pool_note {
+        struct fa_pool_note *next;
+        struct fa_slot_event event;
+};
+
 enum fa_pool_zygote { FA_ZYGOTE_NONE, FA_ZYGOTE_STARTING, FA_ZYGOTE_READY };
 
 struct fa_slots {
@@ -52,7 +58,8 @@ struct fa_slots {
         uint64_t retry_ns; /* nothing is forked before */
         uint32_t pause_ms; /* doubles with each failure, 0 after a success */
 
-        struct fa_list dirty, want_spawn, want_kill, dying, notes;
+        struct fa_list dirty, want_spawn, want_kill, dying;
+        struct fa_pool_note *notes, **notes_end; /* oldest first */
         unsigned n;
         struct fa_pool_slot *slots;
 

@@ -23,9 +23,9 @@
 #include "base/macros.h"
 #include "exec/call.h"
 
-#define IN_SIZE (256u * 1024u)   /* some 3,000 small tasks in one read */
-#define OUT_SIZE (128u * 1024u)  /* as many small results in one write */
-#define DIRECT_MIN (32u * 1024u) /* a result from here on is written from where it is */
+#define IN_SIZE ((size_t)256 * 1024)   /* some 3,000 small tasks in one read */
+#define OUT_SIZE ((size_t)128 * 1024)  /* as many small results in one write */
+#define DIRECT_MIN ((size_t)32 * 1024) /* a result from here on is written from where it is */
 #define SHORT_NS (50 * FA_NS_PER_US)
 #define HELD_NS (100 * FA_NS_PER_US)
 #define HISTORY 32 /* runs after which the older half of a function's history is forgotten */
@@ -115,7 +115,7 @@ static void put_result(struct slot *s,
                 return;
         }
 
-        struct iovec iov[2] = {{s->out, s->out_len}, {(void *)(uintptr_t)body, len}};
+        struct iovec iov[2] = {{s->out, s->out_len}, {fa_unconst(body), len}};
         send_all(s, iov, 2);
         s->out_len = 0;
 }
@@ -168,7 +168,7 @@ static void disarm(struct slot *s) {
         /* The zygote has decided: its kill is on the way, and this task's time is over. */
         if (atomic_exchange(&s->env->control->deadline_ns, 0) == FA_DEADLINE_EXPIRED)
                 for (;;)
-                        raise(SIGKILL);
+                        (void)raise(SIGKILL);
 }
 
 static void end_call(struct slot *s, uint32_t seq, int code) {
@@ -180,10 +180,10 @@ static void end_call(struct slot *s, uint32_t seq, int code) {
                 put_result(s, seq, FAAS_FAILURE_FUNCTION, code, call->text, call->text_len);
         } else if (call->refused && call->refused_errno == ENOMEM) {
                 put_failure(s, seq, FAAS_FAILURE_LIMIT, "no memory for a result of %zu bytes",
-                            call->refused);
+                            call->refused_len);
         } else if (call->refused) {
                 put_failure(s, seq, FAAS_FAILURE_LIMIT,
-                            "a result of %zu bytes is over the limit of %u", call->refused,
+                            "a result of %zu bytes is over the limit of %u", call->refused_len,
                             FA_PAYLOAD_MAX);
         } else {
                 put_result(s, seq, FAAS_FAILURE_NONE, 0, call->result, call->result_len);

@@ -56,8 +56,8 @@ enum fa_slot_event_kind {
                              started */
         FA_SLOT_DOWN,     /* the slot is dead; its tasks without a RESULT are gone. .started says
                              whether task     .seq had been claimed and had no result: that one's end is
-                             .outcome (FAILED:     CRASHED with the signal, EXITED with the status, TIMEOUT;
-                             with .log) */
+                             .outcome (FAILED:     CRASHED with the signal, EXITED with the status,
+                             TIMEOUT;     with .log) */
 };
 
 struct fa_slot_event {

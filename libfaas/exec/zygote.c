@@ -409,7 +409,7 @@ _Noreturn void fa_zygote_main(int sock, const struct fa_zygote_cfg *cfg) {
         fa_process_reset_signals();
         sigemptyset(&child);
         sigaddset(&child, SIGCHLD);
-        (void)sigprocmask(SIG_BLOCK, &child, NULL);
+        (void)pthread_sigmask(SIG_BLOCK, &child, NULL);
         (void)prctl(PR_SET_CHILD_SUBREAPER, 1);
 
         if (fa_mail_send(sock, &hello, NULL) < 0)

@@ -65,9 +65,9 @@ static void say(struct ends *e, const struct fa_frame *f, const void *body) {
         uint8_t head[FA_FRAME_LEN];
 
         fa_frame_put(head, f);
-        cr_assert_eq(write(e->slot, head, sizeof(head)), sizeof(head));
+        cr_assert_eq((size_t)write(e->slot, head, sizeof(head)), sizeof(head));
         if (f->len > 0)
-                cr_assert_eq(write(e->slot, body, f->len), f->len);
+                cr_assert_eq((size_t)write(e->slot, body, f->len), f->len);
 }
 
 static void say_hello(struct ends *e) {
@@ -112,7 +112,7 @@ Test(chan, task_has_these_bytes) {
         queue(&e, "sixteen-letters.", NULL);
         fa_blob_unref(payload);
         cr_assert_eq(fa_chan_write(&e.chan), 0);
-        cr_assert_eq(recv(e.slot, got, sizeof(got), 0), sizeof(want));
+        cr_assert_eq((size_t)recv(e.slot, got, sizeof(got), 0), sizeof(want));
         for (size_t i = 0; i < sizeof(want); i++)
                 cr_assert_eq(got[i], want[i], "byte %zu is %d, not %d", i, got[i], want[i]);
         close_ends(&e);
@@ -141,10 +141,11 @@ Test(chan, results_may_be_cut_anywhere) {
                 say_hello(&e);
                 queue(&e, "f", NULL);
                 queue(&e, "f", NULL);
-                cr_assert_eq(write(e.slot, bytes, cut), cut);
+                cr_assert_eq((size_t)write(e.slot, bytes, cut), cut);
                 int r = next(&e, &ev);
                 cr_assert_eq(r, cut < FA_FRAME_LEN + 5 ? FAAS_E_AGAIN : 0);
-                cr_assert_eq(write(e.slot, bytes + cut, sizeof(bytes) - cut), sizeof(bytes) - cut);
+                cr_assert_eq((size_t)write(e.slot, bytes + cut, sizeof(bytes) - cut),
+                             sizeof(bytes) - cut);
                 if (r != 0)
                         cr_assert_eq(next(&e, &ev), 0);
                 cr_assert_eq(ev.seq, 1);
@@ -198,7 +199,7 @@ Test(chan, every_frame_that_does_not_fit_is_refused) {
                 queue(&e, "f", NULL);
                 queue(&e, "f", NULL);
                 fa_frame_put(head, &bad[i]);
-                cr_assert_eq(write(e.slot, head, sizeof(head)), sizeof(head));
+                cr_assert_eq((size_t)write(e.slot, head, sizeof(head)), sizeof(head));
                 cr_assert_eq(next(&e, &ev), FAAS_E_PROTO, "frame %zu was taken", i);
                 close_ends(&e);
         }
@@ -315,7 +316,7 @@ Test(chan, random_bytes_are_never_more_than_rubbish) {
                         /* Mostly small numbers, so that some headers fit. */
                         bytes[i] = (uint8_t)(x & 7 ? x >> 8 & 3 : x >> 8);
                 }
-                cr_assert_eq(write(e.slot, bytes, sizeof(bytes)), sizeof(bytes));
+                cr_assert_eq((size_t)write(e.slot, bytes, sizeof(bytes)), sizeof(bytes));
                 shutdown(e.slot, SHUT_WR);
                 while ((r = next(&e, &ev)) == 0)
                         fa_outcome_deinit(&ev.outcome);

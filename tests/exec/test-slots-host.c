@@ -52,7 +52,7 @@ static struct host fork_host(const char *function, const char *path, uint32_t ti
         }
         close(fds[1]);
         pid_t pid = h.pid;
-        cr_assert_eq(read(fds[0], &h, sizeof(h)), sizeof(h));
+        cr_assert_eq((size_t)read(fds[0], &h, sizeof(h)), sizeof(h));
         h.pid = pid;
         close(fds[0]);
         return h;
