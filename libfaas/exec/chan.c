@@ -119,6 +119,7 @@ int fa_chan_queue(struct fa_chan *c, const struct fa_slot_task *t) {
         size_t name_room = FA_TASK_NAME_ROOM(name_len);
         size_t payload_len = fa_blob_len(t->payload);
         bool copy = payload_len <= COPY_MAX;
+        assert(name_len >= 1 && name_len <= FA_NAME_MAX && payload_len <= FA_PAYLOAD_MAX);
         struct fa_frame f = {.len = (uint32_t)(16 + name_room + payload_len),
                              .type = FA_FRAME_TASK,
                              .aux = (uint16_t)name_len,

@@ -286,9 +286,14 @@ static _Noreturn void end(struct zygote *z) {
 
                 for (size_t i = 0; i < n; i++)
                         (void)kill(z->children[i], SIGKILL);
-                for (unsigned i = 0; i < z->n_slots; i++)
-                        if (z->slots[i].pid)
+                for (unsigned i = 0; i < z->n_slots; i++) {
+                        if (z->slots[i].pid) {
                                 kill_slot(&z->slots[i]);
+                                n++;
+                        }
+                }
+                if (n == 0)
+                        _exit(0); /* without /proc there may be orphans that nobody can name */
                 pid_t pid = waitpid(-1, NULL, 0);
                 if (pid < 0 && errno != EINTR)
                         _exit(0);
