@@ -157,13 +157,7 @@ int main(int argc, char **argv) {
                "\"noop_per_s_window_64\":%.0f,\"echo_per_s_window_64\":%.0f,"
                "\"noop_per_s_window_256\":%.0f,\"one_in_flight_p50_us\":%.2f,"
                "\"one_in_flight_p99_us\":%.2f}\n",
-               N_SLOTS,
-               n,
-               noop_64,
-               echo_64,
-               noop_256,
-               p50_us,
-               p99_us);
+               N_SLOTS, n, noop_64, echo_64, noop_256, p50_us, p99_us);
         fa_blob_unref(b.payload);
         fa_slots_close(b.slots);
         return 0;

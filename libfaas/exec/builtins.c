@@ -74,8 +74,7 @@ static int sleep_(struct faas_call *call) {
         if (len > 0 && parse_seconds(text, len, &time) < 0)
                 return faas_call_fail(call,
                                       "\"%.40s\" are no seconds: want a decimal number up to %u",
-                                      text,
-                                      SLEEP_MAX_S);
+                                      text, SLEEP_MAX_S);
         sleep_for(time);
         return 0;
 }
@@ -110,7 +109,7 @@ static int crash(struct faas_call *call) {
         (void)setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
         if (strcmp(faas_call_payload(call, NULL), "abort") == 0)
                 abort();
-        raise(SIGSEGV);
+        (void)raise(SIGSEGV);
         return faas_call_fail(call, "survived a segmentation fault");
 }
 

@@ -13,6 +13,9 @@
 #include "base/macros.h"
 #include "base/text.h"
 
+#define RESULT_MAX ((size_t)FA_PAYLOAD_MAX)
+#define ROOM_MIN ((size_t)256) /* the smallest result that is allocated */
+
 FA_PUBLIC const void *faas_call_payload(const struct faas_call *call, size_t *ret_len) {
         if (ret_len)
                 *ret_len = call->payload_len;
@@ -23,26 +26,34 @@ FA_PUBLIC const struct faas_id *faas_call_id(const struct faas_call *call) {
         return &call->id;
 }
 
+static void *refuse(struct faas_call *call, size_t len, int why) {
+        call->refused = true;
+        call->refused_len = len;
+        call->refused_errno = why;
+        return NULL;
+}
+
+/* Doubling, for functions that grow their result bit by bit. */
+static size_t room_for(size_t len, size_t cap) {
+        size_t twice = FA_MIN(cap * 2, RESULT_MAX);
+        size_t least = FA_MAX(len, ROOM_MIN);
+
+        return FA_MAX(twice, least);
+}
+
 FA_PUBLIC void *faas_call_reserve(struct faas_call *call, size_t len) {
-        if (len > FA_PAYLOAD_MAX) {
-                call->refused = len;
-                call->refused_errno = EMSGSIZE;
-                return NULL;
-        }
+        if (len > RESULT_MAX)
+                return refuse(call, len, EMSGSIZE);
         if (len > call->result_cap || !call->result) {
-                /* Doubling, for functions that grow their result bit by bit. */
-                size_t cap = FA_MIN(FA_MAX(FA_MAX(len, call->result_cap * 2), 256), FA_PAYLOAD_MAX);
+                size_t cap = room_for(len, call->result_cap);
                 uint8_t *p = realloc(call->result, cap);
 
-                if (!p) {
-                        call->refused = len ? len : 1;
-                        call->refused_errno = ENOMEM;
-                        return NULL;
-                }
+                if (!p)
+                        return refuse(call, len, ENOMEM);
                 call->result = p;
                 call->result_cap = cap;
         }
-        call->refused = 0;
+        call->refused = false;
         call->result_len = len;
         return call->result;
 }

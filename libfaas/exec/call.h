@@ -1,6 +1,7 @@
 /* call.h - one call of a function: what stands behind the public struct faas_call */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -15,8 +16,9 @@ struct faas_call {
         uint8_t *result; /* room for result_cap bytes, kept from call to call */
         size_t result_len;
         size_t result_cap;
-        size_t refused; /* the length that fa_call_reserve() last refused; 0: none */
+        bool refused; /* what faas_call_reserve() was last asked for was refused: */
         int refused_errno;
+        size_t refused_len;
         size_t text_len;
         char text[FA_TEXT_MAX + 1];
 };
@@ -24,6 +26,6 @@ struct faas_call {
 /* Between two calls: no result, no text; the room stays. */
 static inline void fa_call_reset(struct faas_call *call) {
         call->result_len = 0;
-        call->refused = 0;
+        call->refused = false;
         call->text_len = 0;
 }

@@ -17,9 +17,13 @@
 
 #include "base/macros.h"
 
-#define COPY_MAX 4096u /* a payload up to here is copied: cheaper than one more entry of a writev */
-#define BIG_MIN (64u * 1024u)      /* a result from here on is read straight into its blob */
-#define COMPACT_MIN (64u * 1024u) /* written bytes in front of a queue that is worth moving */
+#define COPY_MAX                                                                                   \
+        ((size_t)4096) /* a payload up to here is copied: cheaper than one more entry of a writev  \
+                        */
+#define BIG_MIN ((size_t)64 * 1024) /* a result from here on is read straight into its blob */
+#define COMPACT_MIN                                                                                \
+        ((size_t)64 * 1024) /* written bytes in front of a queue that is worth moving              \
+                             */
 #define IOV_MAX_ 64
 
 static const uint8_t zeros[16];
@@ -115,6 +119,7 @@ int fa_chan_queue(struct fa_chan *c, const struct fa_slot_task *t) {
         size_t name_room = FA_TASK_NAME_ROOM(name_len);
         size_t payload_len = fa_blob_len(t->payload);
         bool copy = payload_len <= COPY_MAX;
+        assert(name_len >= 1 && name_len <= FA_NAME_MAX && payload_len <= FA_PAYLOAD_MAX);
         struct fa_frame f = {.len = (uint32_t)(16 + name_room + payload_len),
                              .type = FA_FRAME_TASK,
                              .aux = (uint16_t)name_len,
@@ -149,8 +154,8 @@ int fa_chan_queue(struct fa_chan *c, const struct fa_slot_task *t) {
                 p += payload_len;
                 c->out.len += payload_len;
         } else {
-                c->splices[c->n_splices++] = (struct fa_chan_splice){
-                        fa_blob_ref(t->payload), c->out_base + c->out.len};
+                c->splices[c->n_splices++] =
+                        (struct fa_chan_splice){fa_blob_ref(t->payload), c->out_base + c->out.len};
         }
         memcpy(p, zeros, pad);
         c->out.len += pad;
@@ -170,7 +175,7 @@ static size_t gather(const struct fa_chan *c, struct iovec *iov) {
                 if (at > pos)
                         iov[n++] = (struct iovec){c->out.p + pos, at - pos};
                 pos = at;
-                iov[n++] = (struct iovec){(uint8_t *)(uintptr_t)fa_blob_ptr(sp->blob) + skip,
+                iov[n++] = (struct iovec){(uint8_t *)fa_unconst(fa_blob_ptr(sp->blob)) + skip,
                                           fa_blob_len(sp->blob) - skip};
                 skip = 0;
                 if (i + 1 < c->n_splices && n + 2 > IOV_MAX_ - 1)
@@ -216,9 +221,8 @@ int fa_chan_write(struct fa_chan *c) {
                 if (n < 0 && errno == EINTR)
                         continue;
                 if (n < 0)
-                        return errno == EAGAIN || errno == ENOBUFS || errno == ENOMEM
-                                       ? FAAS_E_AGAIN
-                                       : FAAS_E_GONE;
+                        return errno == EAGAIN || errno == ENOBUFS || errno == ENOMEM ? FAAS_E_AGAIN
+                                                                                      : FAAS_E_GONE;
                 written(c, (size_t)n);
         }
         return 0;
@@ -291,10 +295,10 @@ static void answered(struct fa_chan *c, struct fa_slot_event *ev, const struct f
         ev->kind = FA_SLOT_RESULT;
         ev->seq = f->seq;
         c->answered_seq = f->seq;
-        ev->outcome = (struct fa_outcome){
-                .status = f->flags == FAAS_FAILURE_NONE ? FAAS_COMPLETED : FAAS_FAILED,
-                .failure = f->flags,
-                .code = (int32_t)f->arg};
+        ev->outcome = (struct fa_outcome){.status = f->flags == FAAS_FAILURE_NONE ? FAAS_COMPLETED
+                                                                                  : FAAS_FAILED,
+                                          .failure = f->flags,
+                                          .code = (int32_t)f->arg};
         c->tasks_head = (c->tasks_head + 1) & (c->tasks_cap - 1);
         c->n_tasks--;
 }

@@ -14,13 +14,13 @@
 #include "exec/channel.h"
 #include "exec/slots.h"
 
-#define FA_CHAN_SCRATCH (256u * 1024u)
+#define FA_CHAN_SCRATCH ((size_t)256 * 1024)
 
 /* A task without a result. */
 struct fa_chan_task {
         uint32_t seq;
-        uint32_t splice;  /* number of blobs queued before it */
-        uint64_t at;      /* copied bytes queued before it */
+        uint32_t splice; /* number of blobs queued before it */
+        uint64_t at;     /* copied bytes queued before it */
 };
 
 /* A payload that is written from where it is, behind copied byte number at. */
@@ -41,8 +41,8 @@ struct fa_chan {
 
         /* Way out: copied bytes, and between them the blobs that were too large to copy. */
         struct fa_buf out;
-        size_t out_done;    /* bytes of out.p that are written */
-        uint64_t out_base;  /* number of the byte at out.p */
+        size_t out_done;   /* bytes of out.p that are written */
+        uint64_t out_base; /* number of the byte at out.p */
         struct fa_chan_splice *splices;
         size_t splices_cap, splices_done, n_splices;
         uint32_t splice_base; /* number of the blob at splices[0] */
@@ -62,10 +62,10 @@ struct fa_chan_input {
         size_t pos, len;
 };
 
-void fa_chan_init(struct fa_chan *c);                  /* closed, nothing queued */
+void fa_chan_init(struct fa_chan *c); /* closed, nothing queued */
 void fa_chan_open(struct fa_chan *c, int fd, struct fa_control *control, uint32_t first_seq);
-void fa_chan_hang_up(struct fa_chan *c);               /* closes the socket, knows the tasks still */
-void fa_chan_close(struct fa_chan *c);                 /* the control page is the caller's */
+void fa_chan_hang_up(struct fa_chan *c); /* closes the socket, knows the tasks still */
+void fa_chan_close(struct fa_chan *c);   /* the control page is the caller's */
 void fa_chan_deinit(struct fa_chan *c);
 
 /* 0 or -ENOMEM (then nothing is queued). */
@@ -74,7 +74,8 @@ int fa_chan_queue(struct fa_chan *c, const struct fa_slot_task *t);
 /* 0 all is written; FAAS_E_AGAIN the socket is full; FAAS_E_GONE nobody reads any more. */
 int fa_chan_write(struct fa_chan *c);
 
-/* Takes back what is not begun; *ret_seq: the last task that is. 0; FAAS_E_PROTO the page is broken. */
+/* Takes back what is not begun; *ret_seq: the last task that is. 0; FAAS_E_PROTO the page is
+ * broken. */
 int fa_chan_recall(struct fa_chan *c, uint32_t *ret_seq);
 
 /*

@@ -91,8 +91,8 @@ static inline void fa_frame_get(struct fa_frame *f, const uint8_t from[FA_FRAME_
  *           the function is called; whoever takes it away decides: the slot (swap with 0) when the
  *           function returned in time, the zygote (compare-and-swap with FA_DEADLINE_EXPIRED) when
  *           it did not.  So a time-out always hits the task that earned it.
- * watch_at  when the zygote looks again by itself.  A slot with an earlier deadline wakes it through
- *           an eventfd; all others cost no system call.
+ * watch_at  when the zygote looks again by itself.  A slot with an earlier deadline wakes it
+ * through an eventfd; all others cost no system call.
  */
 struct fa_control {
         _Atomic uint64_t claim;
@@ -135,7 +135,8 @@ static inline bool fa_control_claim(struct fa_control *c, uint32_t seq) {
 static inline uint32_t fa_control_revoke(struct fa_control *c, uint32_t last) {
         uint64_t was = atomic_load(&c->claim);
 
-        while (!atomic_compare_exchange_weak(&c->claim, &was, fa_claim(fa_claim_claimed(was), last)))
+        while (!atomic_compare_exchange_weak(&c->claim, &was,
+                                             fa_claim(fa_claim_claimed(was), last)))
                 ;
         return fa_claim_claimed(was);
 }

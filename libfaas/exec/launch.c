@@ -19,6 +19,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <faas/error.h>
 #include <faas/version.h>
 
 #include "base/error.h"
@@ -121,12 +122,12 @@ static int spawn_helper(int sock, const struct fa_zygote_cfg *cfg) {
         if (!argv)
                 return fa_error(-ENOMEM, "no memory for the arguments of the slots' parent");
         (void)snprintf(number, sizeof(number), "%u", cfg->n_slots);
-        argv[0] = (char *)(uintptr_t)helper_path();
+        argv[0] = fa_unconst(helper_path());
         argv[1] = version;
         argv[2] = number;
         argv[3] = cfg->builtins ? builtins : dash;
         for (size_t i = 0; i < n; i++)
-                argv[HELPER_ARGS + i] = (char *)(uintptr_t)cfg->modules[i];
+                argv[HELPER_ARGS + i] = fa_unconst(cfg->modules[i]);
 
         int r = spawn_helper_argv(sock, argv);
         if (r < 0)
@@ -160,9 +161,22 @@ int fa_launch(int *ret_sock, const struct fa_zygote_cfg *cfg) {
         return r;
 }
 
+/* In words that every version understands: the head of a mail has never changed. */
+static int refuse_version(const char *program, const char *wanted) {
+        struct fa_mail m = {.type = FA_MAIL_REFUSED, .value = FAAS_E_VERSION};
+        int len = snprintf(m.data, sizeof(m.data), "%s is of version %s, this library is %s",
+                           program, FAAS_VERSION_STRING, wanted);
+
+        m.len = (uint32_t)FA_MAX(len, 0);
+        (void)fa_mail_send(HELPER_SOCK, &m, NULL);
+        return 1;
+}
+
 int fa_launch_helper_main(int argc, char **argv) {
-        if (argc < HELPER_ARGS || strcmp(argv[1], FAAS_VERSION_STRING) != 0)
+        if (argc < HELPER_ARGS)
                 return 1;
+        if (strcmp(argv[1], FAAS_VERSION_STRING) != 0)
+                return refuse_version(argv[0], argv[1]);
 
         long n_slots = strtol(argv[2], NULL, 10);
         if (n_slots < 1 || n_slots > FA_SLOTS_MAX)

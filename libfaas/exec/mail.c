@@ -14,6 +14,8 @@
 
 #include <faas/error.h>
 
+#include "base/macros.h"
+
 union rights {
         char room[CMSG_SPACE(2 * sizeof(int))];
         struct cmsghdr align;
@@ -21,8 +23,7 @@ union rights {
 
 int fa_mail_send(int sock, const struct fa_mail *m, const int fds[2]) {
         union rights rights;
-        struct fa_mail *unconst = (struct fa_mail *)(uintptr_t)m;
-        struct iovec iov = {unconst, offsetof(struct fa_mail, data) + m->len};
+        struct iovec iov = {fa_unconst(m), offsetof(struct fa_mail, data) + m->len};
         struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
 
         if (fds) {

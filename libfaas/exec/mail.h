@@ -13,12 +13,12 @@
 
 enum fa_mail_type {
         FA_MAIL_HELLO = 1, /* zygote: I live; value: its pid */
-        FA_MAIL_READY,     /* zygote: all functions are loaded; data: their names, each with its NUL */
-        FA_MAIL_REFUSED,   /* zygote: I end; value: what fa_slots_open() returns; data: the text */
-        FA_MAIL_SPAWN,     /* host: fork this slot; fds: its socket, its control page */
-        FA_MAIL_KILL,      /* host: end this slot */
-        FA_MAIL_NOFORK,    /* zygote: cannot fork this slot; value: errno */
-        FA_MAIL_DOWN,      /* zygote: this slot is dead; value: wait status; data: last standard error */
+        FA_MAIL_READY, /* zygote: all functions are loaded; data: their names, each with its NUL */
+        FA_MAIL_REFUSED, /* zygote: I end; value: what fa_slots_open() returns; data: the text */
+        FA_MAIL_SPAWN,   /* host: fork this slot; fds: its socket, its control page */
+        FA_MAIL_KILL,    /* host: end this slot */
+        FA_MAIL_NOFORK,  /* zygote: cannot fork this slot; value: errno */
+        FA_MAIL_DOWN, /* zygote: this slot is dead; value: wait status; data: last standard error */
 };
 
 #define FA_MAIL_TIMED_OUT 1u /* DOWN: the zygote killed it because its task's time was over */
@@ -37,7 +37,7 @@ struct fa_mail {
 int fa_mail_send(int sock, const struct fa_mail *m, const int fds[2]);
 
 /*
- * 0: *m is filled, and ret_fds if given (-1: none came); FAAS_E_AGAIN: nothing there; FAAS_E_GONE: the
- * other end is closed or speaks another language.
+ * 0: *m is filled, and ret_fds if given (-1: none came); FAAS_E_AGAIN: nothing there; FAAS_E_GONE:
+ * the other end is closed or speaks another language.
  */
 int fa_mail_recv(int sock, struct fa_mail *m, int ret_fds[2]);

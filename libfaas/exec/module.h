@@ -19,10 +19,12 @@ struct fa_registry_row {
         size_t name_len;
 };
 
+#define FA_REGISTRY_PLACES ((size_t)4 * FA_FUNCTIONS_MAX)
+
 struct fa_registry {
         struct fa_registry_row rows[FA_FUNCTIONS_MAX];
         size_t n;
-        uint16_t index[4 * FA_FUNCTIONS_MAX]; /* hash to row + 1; 0: free; at most a quarter full */
+        uint16_t index[FA_REGISTRY_PLACES]; /* hash to row + 1; 0: free; at most a quarter full */
 };
 
 /* The table of the functions that faas-worker brings itself; ends with a row of NULLs. */

@@ -140,12 +140,13 @@ static int take_mail(struct fa_slots *s, const struct fa_mail *m) {
                         return fa_errno(m->value, "cannot fork the slots' parent");
                 if (m->slot >= s->n || s->slots[m->slot].gen != m->gen || s->slots[m->slot].dead)
                         return 0;
-                fa_log(FAAS_LOG_WARNING, "cannot fork slot %u: %s", m->slot, strerror(m->value));
+                fa_log(FAAS_LOG_WARNING, "cannot fork slot %u: %s", m->slot,
+                       faas_strerror(-m->value));
                 fa_pool_bury(s, &s->slots[m->slot]);
                 return 0;
         case FA_MAIL_DOWN:
-                if (m->slot < s->n && s->slots[m->slot].gen == m->gen &&
-                    s->slots[m->slot].asked && !s->slots[m->slot].dead)
+                if (m->slot < s->n && s->slots[m->slot].gen == m->gen && s->slots[m->slot].asked &&
+                    !s->slots[m->slot].dead)
                         take_death(s, m);
                 return 0;
         case FA_MAIL_SPAWN:
@@ -245,10 +246,10 @@ static int tell(struct fa_slots *s,
 
 /* 0; FAAS_E_AGAIN the zygote's socket is full; < 0 no resources. */
 static int ask_for(struct fa_slots *s, struct fa_pool_slot *slot) {
-        int fds[2];
+        int fds[2] = {-1, -1};
         int r = prepare(s, slot, fds);
 
-        if (r < 0)
+        if (r != 0)
                 return r;
         slot->gen++;
         r = tell(s, slot, FA_MAIL_SPAWN, fds);
@@ -268,9 +269,7 @@ static int ask_for(struct fa_slots *s, struct fa_pool_slot *slot) {
 }
 
 static int send_kills(struct fa_slots *s) {
-        struct fa_list *it, *tmp;
-
-        fa_list_for_each_safe(it, tmp, &s->want_kill) {
+        for (struct fa_list *it; (it = fa_list_first(&s->want_kill));) {
                 struct fa_pool_slot *slot = fa_list_entry(it, struct fa_pool_slot, want_kill);
 
                 if (tell(s, slot, FA_MAIL_KILL, NULL) == -EAGAIN)

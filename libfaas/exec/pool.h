@@ -35,6 +35,12 @@ struct fa_pool_slot {
         struct fa_list dying;
 };
 
+/* An event that is in no socket: the answer to a recall. */
+struct fa_pool_note {
+        struct fa_pool_note *next;
+        struct fa_slot_event event;
+};
+
 enum fa_pool_zygote { FA_ZYGOTE_NONE, FA_ZYGOTE_STARTING, FA_ZYGOTE_READY };
 
 struct fa_slots {
@@ -52,7 +58,8 @@ struct fa_slots {
         uint64_t retry_ns; /* nothing is forked before */
         uint32_t pause_ms; /* doubles with each failure, 0 after a success */
 
-        struct fa_list dirty, want_spawn, want_kill, dying, notes;
+        struct fa_list dirty, want_spawn, want_kill, dying;
+        struct fa_pool_note *notes, **notes_end; /* oldest first */
         unsigned n;
         struct fa_pool_slot *slots;
 
@@ -62,7 +69,7 @@ struct fa_slots {
         struct epoll_event ready[FA_POOL_READY_MAX];
 
         char **modules; /* our copy of cfg.modules */
-        char *names; /* one after the other */
+        char *names;    /* one after the other */
         const char **functions;
         size_t n_functions;
         struct fa_mail mail;
@@ -74,13 +81,14 @@ struct fa_slots {
 /* Launches the zygote; its answer comes as mail. 0 or a negated errno. */
 int fa_pool_launch(struct fa_slots *s);
 
-/* Reads the zygote's mail; 0 or the reason why the pool is broken, as fa_slots_open() returns it. */
+/* Reads the zygote's mail; 0 or the reason why the pool is broken, as fa_slots_open() returns it.
+ */
 int fa_pool_mail(struct fa_slots *s);
 
 /*
  * Sends what the zygote is to be told, and launches it if it is gone and the time has come.
- * 0; FAAS_E_AGAIN not all could be done now (full socket or a pause); -EMFILE, -ENOMEM likewise, with
- * the pause begun.
+ * 0; FAAS_E_AGAIN not all could be done now (full socket or a pause); -EMFILE, -ENOMEM likewise,
+ * with the pause begun.
  */
 int fa_pool_service(struct fa_slots *s);
 

@@ -24,7 +24,7 @@ void fa_process_reset_signals(void) {
         for (int sig = 1; sig <= SIGRTMAX; sig++)
                 (void)sigaction(sig, &dfl, NULL);
         sigemptyset(&none);
-        (void)sigprocmask(SIG_SETMASK, &none, NULL);
+        (void)pthread_sigmask(SIG_SETMASK, &none, NULL);
 }
 
 static void close_from_to(unsigned from, unsigned to) {

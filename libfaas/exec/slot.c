@@ -23,9 +23,9 @@
 #include "base/macros.h"
 #include "exec/call.h"
 
-#define IN_SIZE (256u * 1024u)  /* some 3,000 small tasks in one read */
-#define OUT_SIZE (128u * 1024u) /* as many small results in one write */
-#define DIRECT_MIN (32u * 1024u) /* a result from here on is written from where it is */
+#define IN_SIZE ((size_t)256 * 1024)   /* some 3,000 small tasks in one read */
+#define OUT_SIZE ((size_t)128 * 1024)  /* as many small results in one write */
+#define DIRECT_MIN ((size_t)32 * 1024) /* a result from here on is written from where it is */
 #define SHORT_NS (50 * FA_NS_PER_US)
 #define HELD_NS (100 * FA_NS_PER_US)
 #define HISTORY 32 /* runs after which the older half of a function's history is forgotten */
@@ -42,8 +42,8 @@ struct slot {
         size_t in_len, in_cap;
         uint8_t *out;
         size_t out_len;
-        uint64_t out_since_ns; /* when the oldest result in out was made */
-        uint64_t now_ns;       /* read once per task: the end of one is the start of the next */
+        uint64_t out_since_ns;  /* when the oldest result in out was made */
+        uint64_t now_ns;        /* read once per task: the end of one is the start of the next */
         volatile uint8_t *mine; /* 1 in this process, 0 in whatever it forks */
         struct faas_call call;
         struct history history[FA_FUNCTIONS_MAX];
@@ -115,13 +115,16 @@ static void put_result(struct slot *s,
                 return;
         }
 
-        struct iovec iov[2] = {{s->out, s->out_len}, {(void *)(uintptr_t)body, len}};
+        struct iovec iov[2] = {{s->out, s->out_len}, {fa_unconst(body), len}};
         send_all(s, iov, 2);
         s->out_len = 0;
 }
 
-static FA_PRINTF(4, 5) void put_failure(
-        struct slot *s, uint32_t seq, enum faas_failure failure, const char *fmt, ...) {
+static FA_PRINTF(4, 5) void put_failure(struct slot *s,
+                                        uint32_t seq,
+                                        enum faas_failure failure,
+                                        const char *fmt,
+                                        ...) {
         char text[FA_NAME_MAX + 128]; /* our own formats: a name or two numbers, and some words */
         va_list args;
 
@@ -151,7 +154,8 @@ static void arm(struct slot *s, uint32_t timeout_ms) {
         uint64_t deadline_ns = s->now_ns + timeout_ms * FA_NS_PER_MS;
         uint64_t one = 1;
 
-        /* Ours first, then its; the zygote does it the other way round: one of us sees the other. */
+        /* Ours first, then its; the zygote does it the other way round: one of us sees the other.
+         */
         atomic_store(&c->deadline_ns, deadline_ns);
         if (deadline_ns < atomic_load(&c->watch_at)) {
                 /* A full counter says the same; without the zygote nobody is left to tell. */
@@ -164,7 +168,7 @@ static void disarm(struct slot *s) {
         /* The zygote has decided: its kill is on the way, and this task's time is over. */
         if (atomic_exchange(&s->env->control->deadline_ns, 0) == FA_DEADLINE_EXPIRED)
                 for (;;)
-                        raise(SIGKILL);
+                        (void)raise(SIGKILL);
 }
 
 static void end_call(struct slot *s, uint32_t seq, int code) {
@@ -175,17 +179,11 @@ static void end_call(struct slot *s, uint32_t seq, int code) {
                         (void)faas_call_fail(call, "the function returned %d", code);
                 put_result(s, seq, FAAS_FAILURE_FUNCTION, code, call->text, call->text_len);
         } else if (call->refused && call->refused_errno == ENOMEM) {
-                put_failure(s,
-                            seq,
-                            FAAS_FAILURE_LIMIT,
-                            "no memory for a result of %zu bytes",
-                            call->refused);
+                put_failure(s, seq, FAAS_FAILURE_LIMIT, "no memory for a result of %zu bytes",
+                            call->refused_len);
         } else if (call->refused) {
-                put_failure(s,
-                            seq,
-                            FAAS_FAILURE_LIMIT,
-                            "a result of %zu bytes is over the limit of %u",
-                            call->refused,
+                put_failure(s, seq, FAAS_FAILURE_LIMIT,
+                            "a result of %zu bytes is over the limit of %u", call->refused_len,
                             FA_PAYLOAD_MAX);
         } else {
                 put_result(s, seq, FAAS_FAILURE_NONE, 0, call->result, call->result_len);
@@ -230,7 +228,8 @@ static void run(struct slot *s, const struct fa_frame *f, const uint8_t *body) {
         end_call(s, f->seq, code);
 }
 
-/* Is the frame one that run() can take?  The host is trusted, but a function may have read from it. */
+/* Is the frame one that run() can take?  The host is trusted, but a function may have read from it.
+ */
 static bool is_task(const struct fa_frame *f) {
         return f->type == FA_FRAME_TASK && f->aux >= 1 && f->aux <= FA_NAME_MAX &&
                f->len >= 16u + FA_TASK_NAME_ROOM(f->aux) &&
@@ -287,8 +286,8 @@ static void read_more(struct slot *s, size_t need) {
 
 _Noreturn void fa_slot_main(const struct fa_slot_env *env) {
         struct slot *s = calloc(1, sizeof(*s));
-        uint8_t *mine = mmap(
-                NULL, FA_CONTROL_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        uint8_t *mine = mmap(NULL, FA_CONTROL_SIZE, PROT_READ | PROT_WRITE,
+                             MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
         if (!s || mine == MAP_FAILED || madvise(mine, FA_CONTROL_SIZE, MADV_WIPEONFORK) < 0)
                 _exit(FA_SLOT_EXIT_MEMORY);

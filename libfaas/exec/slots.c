@@ -23,13 +23,9 @@
 #include "base/macros.h"
 #include "exec/pool.h"
 
-#define OPEN_WAIT_NS (10 * FA_NS_PER_S) /* for modules' constructors; the rest takes milliseconds */
-
-/* An event that is not in any socket. */
-struct note {
-        struct fa_list list;
-        struct fa_slot_event event;
-};
+#define OPEN_WAIT_NS                                                                               \
+        (10 * FA_NS_PER_S) /* for modules' constructors; the rest takes milliseconds               \
+                            */
 
 static bool cfg_is_good(const struct fa_slots_cfg *cfg) {
         bool any = (cfg->functions && cfg->functions->name) || (cfg->modules && *cfg->modules) ||
@@ -52,7 +48,7 @@ static void init(struct fa_slots *s, const struct fa_slots_cfg *cfg) {
         fa_list_init(&s->want_spawn);
         fa_list_init(&s->want_kill);
         fa_list_init(&s->dying);
-        fa_list_init(&s->notes);
+        s->notes_end = &s->notes;
 }
 
 /* The module paths are needed again when the zygote has to be started anew. */
@@ -101,36 +97,34 @@ static int allocate(struct fa_slots *s) {
 /* Until the zygote has loaded everything and has taken all our wishes. */
 static int wait_until_asked(struct fa_slots *s) {
         uint64_t until_ns = fa_now() + OPEN_WAIT_NS;
+        uint64_t now_ns;
 
-        for (;;) {
+        while ((now_ns = fa_now()) < until_ns) {
                 int r = fa_pool_mail(s);
 
+                if (r == 0 && s->state == FA_ZYGOTE_NONE)
+                        r = fa_error(-ECHILD, "the slots' parent process ended at once");
                 if (r != 0)
                         return r;
-                if (s->state == FA_ZYGOTE_NONE)
-                        return fa_error(-ECHILD, "the slots' parent process ended at once");
-                short events = POLLIN;
+                struct pollfd p = {s->sock, POLLIN, 0};
+                int wait_ms = fa_poll_ms(until_ns, now_ns);
                 if (s->state == FA_ZYGOTE_READY) {
                         r = fa_pool_service(s);
-                        if (r == 0)
-                                return 0;
-                        /* Descriptors on their way count as well; those get fewer by themselves. */
-                        if (r < 0 && r != -ETOOMANYREFS)
+                        p.events |= POLLOUT;
+                        /* Descriptors on their way count as well, and get fewer by themselves. */
+                        if (r == -ETOOMANYREFS)
+                                wait_ms = 1;
+                        else if (r != FAAS_E_AGAIN)
                                 return r;
-                        events = r < 0 ? POLLIN : POLLIN | POLLOUT;
                 }
-                uint64_t now_ns = fa_now();
-                if (now_ns >= until_ns)
-                        return fa_error(-ETIMEDOUT, "a module took too long to load");
-                struct pollfd p = {s->sock, events, 0};
-                (void)poll(&p, 1, r < 0 ? 1 : fa_poll_ms(until_ns, now_ns));
+                (void)poll(&p, 1, wait_ms);
         }
+        return fa_error(-ETIMEDOUT, "a module took too long to load");
 }
 
 int fa_slots_open(struct fa_slots **ret, const struct fa_slots_cfg *cfg) {
         if (!cfg_is_good(cfg))
-                return fa_error(-EINVAL,
-                                "a pool has 1 to %d slots and at least one function",
+                return fa_error(-EINVAL, "a pool has 1 to %d slots and at least one function",
                                 FA_SLOTS_MAX);
         struct fa_slots *s = calloc(1, sizeof(*s));
         if (!s)
@@ -150,12 +144,25 @@ int fa_slots_open(struct fa_slots **ret, const struct fa_slots_cfg *cfg) {
         return 0;
 }
 
+static int take_note(struct fa_slots *s, struct fa_slot_event *ev) {
+        struct fa_pool_note *note = s->notes;
+
+        s->notes = note->next;
+        if (!s->notes)
+                s->notes_end = &s->notes;
+        *ev = note->event;
+        free(note);
+        return 0;
+}
+
 struct fa_slots *fa_slots_close(struct fa_slots *s) {
         if (!s)
                 return NULL;
         fa_pool_end(s);
-        for (struct fa_list *it; (it = fa_list_pop_front(&s->notes));)
-                free(fa_list_entry(it, struct note, list));
+        while (s->notes) {
+                struct fa_slot_event ev;
+                (void)take_note(s, &ev); /* holds nothing */
+        }
         if (s->epoll >= 0)
                 close(s->epoll);
         for (size_t i = 0; s->modules && s->modules[i]; i++)
@@ -209,7 +216,7 @@ int fa_slots_recall(struct fa_slots *s, unsigned n) {
         assert(n < s->n);
         if (!takes_tasks(slot))
                 return FAAS_E_GONE;
-        struct note *note = calloc(1, sizeof(*note));
+        struct fa_pool_note *note = calloc(1, sizeof(*note));
         if (!note)
                 return -ENOMEM;
         if (fa_chan_recall(&slot->chan, &note->event.seq) != 0) {
@@ -220,7 +227,8 @@ int fa_slots_recall(struct fa_slots *s, unsigned n) {
         }
         note->event.kind = FA_SLOT_RETURNED;
         note->event.slot = n;
-        fa_list_push_back(&s->notes, &note->list);
+        *s->notes_end = note;
+        s->notes_end = &note->next;
         return 0;
 }
 
@@ -245,10 +253,7 @@ static void judge(const struct fa_pool_slot *slot, struct fa_outcome *o) {
         } else if (WIFSIGNALED(slot->status)) {
                 code = WTERMSIG(slot->status);
                 const char *name = sigdescr_np(code);
-                (void)snprintf(text,
-                               sizeof(text),
-                               "its process was ended by signal %d (%s)",
-                               code,
+                (void)snprintf(text, sizeof(text), "its process was ended by signal %d (%s)", code,
                                name ? name : "no name");
         } else {
                 failure = FAAS_FAILURE_EXITED;
@@ -257,8 +262,8 @@ static void judge(const struct fa_pool_slot *slot, struct fa_outcome *o) {
                                   : code == FA_SLOT_EXIT_MEMORY ? ": out of memory, or its slot's "
                                                                   "control page was written over"
                                                                 : "";
-                (void)snprintf(
-                        text, sizeof(text), "its process ended itself with status %d%s", code, why);
+                (void)snprintf(text, sizeof(text), "its process ended itself with status %d%s",
+                               code, why);
         }
         fa_outcome_fail(o, failure, code, text);
 }
@@ -283,9 +288,6 @@ static bool take_down(struct fa_slots *s, struct fa_pool_slot *slot, struct fa_s
 /* An event from the bytes at hand; FAAS_E_AGAIN: none. */
 static int take_input(struct fa_slots *s, struct fa_slot_event *ev) {
         struct fa_pool_slot *slot = s->current;
-
-        if (!slot)
-                return FAAS_E_AGAIN;
         *ev = (struct fa_slot_event){.slot = (unsigned)(slot - s->slots)};
         int r = slot->bad ? FAAS_E_AGAIN : fa_chan_next(&slot->chan, &s->input, ev);
         if (r == 0) {
@@ -298,9 +300,9 @@ static int take_input(struct fa_slots *s, struct fa_slot_event *ev) {
                 return 0;
         }
         if (r != FAAS_E_AGAIN)
-                fa_pool_kill(s,
-                             slot,
-                             r < 0 ? "no memory for its result" : "it wrote rubbish to its channel");
+                fa_pool_kill(s, slot,
+                             r < 0 ? "no memory for its result"
+                                   : "it wrote rubbish to its channel");
         s->current = NULL;
         return FAAS_E_AGAIN;
 }
@@ -313,19 +315,22 @@ static int read_slot(struct fa_slots *s, struct fa_pool_slot *slot) {
         return r;
 }
 
-static int take_ready(struct fa_slots *s, const struct epoll_event *e) {
-        if (e->data.u32 == FA_POOL_ZYGOTE)
-                return fa_pool_mail(s);
+static void take_ready(struct fa_slots *s, const struct epoll_event *e) {
+        if (e->data.u32 == FA_POOL_ZYGOTE) {
+                int r = fa_pool_mail(s);
+                if (r != 0)
+                        s->broken = r < 0 ? r : -ENOEXEC;
+                return;
+        }
 
         struct fa_pool_slot *slot = &s->slots[e->data.u32];
         if (slot->chan.fd < 0 || slot->dead)
-                return 0;
+                return;
         if (e->events & EPOLLOUT)
                 fa_pool_write(s, slot);
         /* The end of the socket is not the end of the process: that the zygote will tell. */
         if (e->events & ~(uint32_t)EPOLLOUT && read_slot(s, slot) == FAAS_E_GONE)
                 fa_pool_unwatch(s, slot);
-        return 0;
 }
 
 /* Looks outside; true: there is something to take. */
@@ -340,35 +345,30 @@ static bool look(struct fa_slots *s) {
         return n > 0;
 }
 
+/* Reads on what a dead slot has written, and ends it then. */
+static int take_dying(struct fa_slots *s, struct fa_slot_event *ev) {
+        struct fa_pool_slot *slot =
+                fa_list_entry(fa_list_first(&s->dying), struct fa_pool_slot, dying);
+
+        return read_slot(s, slot) != 0 && take_down(s, slot, ev) ? 0 : FAAS_E_AGAIN;
+}
+
 int fa_slots_next(struct fa_slots *s, struct fa_slot_event *ret) {
         while (!s->broken) {
-                struct fa_list *first;
+                int r = FAAS_E_AGAIN;
 
-                if (take_input(s, ret) == 0)
-                        return 0;
                 if (s->current)
-                        continue;
-                if ((first = fa_list_pop_front(&s->notes))) {
-                        struct note *note = fa_list_entry(first, struct note, list);
-                        *ret = note->event;
-                        free(note);
-                        return 0;
-                }
-                if ((first = fa_list_first(&s->dying))) {
-                        struct fa_pool_slot *slot =
-                                fa_list_entry(first, struct fa_pool_slot, dying);
-                        if (read_slot(s, slot) != 0 && take_down(s, slot, ret))
-                                return 0;
-                        continue;
-                }
-                if (s->ready_done < s->n_ready) {
-                        int r = take_ready(s, &s->ready[s->ready_done++]);
-                        if (r != 0)
-                                s->broken = r < 0 ? r : -ENOEXEC;
-                        continue;
-                }
-                if (!look(s))
+                        r = take_input(s, ret);
+                else if (s->notes)
+                        r = take_note(s, ret);
+                else if (!fa_list_empty(&s->dying))
+                        r = take_dying(s, ret);
+                else if (s->ready_done < s->n_ready)
+                        take_ready(s, &s->ready[s->ready_done++]);
+                else if (!look(s))
                         return FAAS_E_AGAIN;
+                if (r == 0)
+                        return 0;
         }
         return s->broken;
 }
@@ -378,7 +378,7 @@ int fa_slots_fd(const struct fa_slots *s) {
 }
 
 uint64_t fa_slots_deadline(const struct fa_slots *s) {
-        if (s->current || !fa_list_empty(&s->notes) || !fa_list_empty(&s->dying))
+        if (s->current || s->notes || !fa_list_empty(&s->dying))
                 return 0;
         if (s->state == FA_ZYGOTE_NONE ||
             (s->state == FA_ZYGOTE_READY && !fa_list_empty(&s->want_spawn) && !s->mail_blocked))

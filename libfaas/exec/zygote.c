@@ -59,7 +59,8 @@ struct zygote {
         pid_t children[CHILDREN_MAX];
 };
 
-static _Noreturn void enter_slot(struct zygote *z, int sock, int page_fd, int err_fd, pid_t parent) {
+static _Noreturn void
+enter_slot(struct zygote *z, int sock, int page_fd, int err_fd, pid_t parent) {
         /* Static: outlives this frame, which fa_slot_main() never leaves. */
         static struct fa_slot_env env;
 
@@ -251,8 +252,8 @@ static uint64_t expire(struct zygote *z) {
                         now_ns = fa_now();
                 if (at_ns > now_ns) {
                         next_ns = FA_MIN(next_ns, at_ns);
-                } else if (atomic_compare_exchange_strong(
-                                   &slot->control->deadline_ns, &at_ns, FA_DEADLINE_EXPIRED)) {
+                } else if (atomic_compare_exchange_strong(&slot->control->deadline_ns, &at_ns,
+                                                          FA_DEADLINE_EXPIRED)) {
                         slot->timed_out = true;
                         kill_slot(slot);
                 }
@@ -285,9 +286,14 @@ static _Noreturn void end(struct zygote *z) {
 
                 for (size_t i = 0; i < n; i++)
                         (void)kill(z->children[i], SIGKILL);
-                for (unsigned i = 0; i < z->n_slots; i++)
-                        if (z->slots[i].pid)
+                for (unsigned i = 0; i < z->n_slots; i++) {
+                        if (z->slots[i].pid) {
                                 kill_slot(&z->slots[i]);
+                                n++;
+                        }
+                }
+                if (n == 0)
+                        _exit(0); /* without /proc there may be orphans that nobody can name */
                 pid_t pid = waitpid(-1, NULL, 0);
                 if (pid < 0 && errno != EINTR)
                         _exit(0);
@@ -390,8 +396,7 @@ static void load(struct zygote *z, const struct fa_zygote_cfg *cfg) {
         m->type = FA_MAIL_READY;
         m->len = 0;
         for (size_t i = 0; i < z->registry.n; i++) {
-                memcpy(m->data + m->len,
-                       z->registry.rows[i].name,
+                memcpy(m->data + m->len, z->registry.rows[i].name,
                        z->registry.rows[i].name_len + 1);
                 m->len += (uint32_t)z->registry.rows[i].name_len + 1;
         }
@@ -409,7 +414,7 @@ _Noreturn void fa_zygote_main(int sock, const struct fa_zygote_cfg *cfg) {
         fa_process_reset_signals();
         sigemptyset(&child);
         sigaddset(&child, SIGCHLD);
-        (void)sigprocmask(SIG_BLOCK, &child, NULL);
+        (void)pthread_sigmask(SIG_BLOCK, &child, NULL);
         (void)prctl(PR_SET_CHILD_SUBREAPER, 1);
 
         if (fa_mail_send(sock, &hello, NULL) < 0)

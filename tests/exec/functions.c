@@ -1,5 +1,4 @@
 /* functions.c - all that can go wrong in a function, one name each; the payload is often a path */
-#include <dirent.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -10,6 +9,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "pool.h"
@@ -37,11 +37,7 @@ static int look(struct faas_call *call) {
 
         if (!out)
                 return 1;
-        int n = snprintf(out,
-                         64,
-                         "%d %d %d",
-                         (int)((uintptr_t)in % 16),
-                         in[len],
+        int n = snprintf(out, 64, "%d %d %d", (int)((uintptr_t)in % 16), in[len],
                          faas_call_id(call)->b[15]);
         faas_call_reserve(call, (size_t)n);
         return 0;
@@ -142,6 +138,9 @@ static int leave_children(struct faas_call *call) {
         if (fork() == 0)
                 for (;;)
                         pause();
+        struct stat st;
+        while (stat(text(call), &st) < 0 || st.st_size == 0)
+                (void)poll(NULL, 0, 1);
         raise(SIGKILL);
         return 0;
 }

@@ -28,7 +28,8 @@ void pool_open(struct pool *p, unsigned n_slots) {
         pool_open_cfg(p, &(struct fa_slots_cfg){.n_slots = n_slots, .functions = bad_functions});
 }
 
-static uint32_t queue(struct pool *p, unsigned slot, const char *function, const char *text, uint32_t ms) {
+static uint32_t
+queue(struct pool *p, unsigned slot, const char *function, const char *text, uint32_t ms) {
         struct fa_blob *payload = NULL;
         uint32_t seq = 0;
 
@@ -44,7 +45,8 @@ uint32_t pool_queue(struct pool *p, unsigned slot, const char *function, const c
         return queue(p, slot, function, text, 0);
 }
 
-uint32_t pool_queue_timed(struct pool *p, unsigned slot, const char *function, uint32_t timeout_ms) {
+uint32_t
+pool_queue_timed(struct pool *p, unsigned slot, const char *function, uint32_t timeout_ms) {
         return queue(p, slot, function, "", timeout_ms);
 }
 
@@ -74,12 +76,7 @@ struct fa_slot_event pool_next(struct pool *p) {
 struct fa_slot_event pool_expect(struct pool *p, enum fa_slot_event_kind kind) {
         struct fa_slot_event ev = pool_next(p);
 
-        cr_assert_eq(ev.kind,
-                     kind,
-                     "event %d came, not %d; seq %u: %s",
-                     ev.kind,
-                     kind,
-                     ev.seq,
+        cr_assert_eq(ev.kind, kind, "event %d came, not %d; seq %u: %s", ev.kind, kind, ev.seq,
                      (const char *)fa_blob_ptr(ev.outcome.text));
         return ev;
 }
@@ -90,12 +87,8 @@ struct fa_slot_event pool_expect_down(struct pool *p, uint32_t seq, enum faas_fa
         cr_assert(ev.started);
         cr_assert_eq(ev.seq, seq);
         cr_assert_eq(ev.outcome.status, FAAS_FAILED);
-        cr_assert_eq(ev.outcome.failure,
-                     failure,
-                     "failure %d, not %d: %s",
-                     ev.outcome.failure,
-                     failure,
-                     (const char *)fa_blob_ptr(ev.outcome.text));
+        cr_assert_eq(ev.outcome.failure, failure, "failure %d, not %d: %s", ev.outcome.failure,
+                     failure, (const char *)fa_blob_ptr(ev.outcome.text));
         return ev;
 }
 

@@ -17,7 +17,8 @@ static const char *module(const char *name) {
         return path;
 }
 
-static void expect_refusal(const char *path, bool builtins, int want, const char *a, const char *b) {
+static void
+expect_refusal(const char *path, bool builtins, int want, const char *a, const char *b) {
         const char *modules[] = {path, NULL};
         struct fa_slots_cfg cfg = {.n_slots = 2, .modules = modules, .builtins = builtins};
         struct fa_slots *s = NULL;
@@ -148,7 +149,8 @@ static struct fa_slot_event run_builtin(struct pool *p, const char *function, co
         return pool_expect(p, FA_SLOT_RESULT);
 }
 
-static void expect_bytes(struct pool *p, const char *function, const char *payload, const char *want) {
+static void
+expect_bytes(struct pool *p, const char *function, const char *payload, const char *want) {
         struct fa_slot_event ev = run_builtin(p, function, payload);
 
         cr_assert_eq(ev.outcome.status, FAAS_COMPLETED, "%s", outcome_text(&ev));
@@ -156,7 +158,8 @@ static void expect_bytes(struct pool *p, const char *function, const char *paylo
         fa_outcome_deinit(&ev.outcome);
 }
 
-static void expect_text(struct pool *p, const char *function, const char *payload, const char *want) {
+static void
+expect_text(struct pool *p, const char *function, const char *payload, const char *want) {
         struct fa_slot_event ev = run_builtin(p, function, payload);
 
         cr_assert_eq(ev.outcome.failure, FAAS_FAILURE_FUNCTION);

@@ -1,4 +1,5 @@
-/* test-slots.c - what a task sees and what becomes of it when all goes well, or the function fails */
+/* test-slots.c - what a task sees and what becomes of it when all goes well, or the function fails
+ */
 #undef NDEBUG
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,7 +36,8 @@ Test(slots, function_sees_aligned_terminated_payload_and_its_id) {
 
         pool_open(&p, 1);
         /* Different lengths, so that a wrong padding moves the frames behind it. */
-        const char *payloads[] = {"", "a", "fifteen bytes..", "sixteen bytes...", "seventeen bytes.."};
+        const char *payloads[] = {"", "a", "fifteen bytes..", "sixteen bytes...",
+                                  "seventeen bytes.."};
         for (size_t i = 0; i < FA_ARRAY_SIZE(payloads); i++)
                 pool_queue(&p, 0, "look", payloads[i]);
         fa_slots_flush(p.s);
@@ -62,14 +64,6 @@ Test(slots, unknown_function_is_named) {
 
 Test(slots, result_over_the_limit_fails) {
         expect_failure("too-big", "", FAAS_FAILURE_LIMIT, 0, "4194305");
-}
-
-Test(slots, hungry_function_gets_null_from_reserve) {
-        expect_failure("hungry", "", FAAS_FAILURE_FUNCTION, 1, "as it should be");
-}
-
-Test(slots, function_that_ignores_lack_of_memory_fails) {
-        expect_failure("hungry-and-happy", "", FAAS_FAILURE_LIMIT, 0, "no memory");
 }
 
 Test(slots, slot_has_only_its_own_fds) {
