@@ -16,15 +16,11 @@
         X(TICK_ONE, "however long the store stood still, leases age by one tick")                  \
         X(TICK_CHECK, "a dispatcher that lost a partition is fenced as a whole")                   \
         X(FENCE, "the only result that counts is that of the present hand-out")                    \
-        X(GENERATION, "a result of a later owner's hand-out gets no answer")                       \
-        X(ACCEPT_OLD, "an earlier owner's hand-out goes on unless the new owner made one")         \
         X(STRIKE_FENCE, "one hand-out earns one strike at most")                                   \
-        X(STRIKE_ABSOLUTE, "strikes are written as numbers, not as increments")                    \
         X(STRIKE_STARTED, "a hand-out that had not started earns no strike")                       \
         X(UNSTARTED_MAX, "hand-outs that are lost before they start have a cap of their own")      \
         X(KEEP_NOT_MINE, "a result is kept until its partition's owner answers")                   \
         X(BEAT_COUNT, "beats carry how much is held, so that a lost message is found out")         \
-        X(EPOCH, "a message for an earlier process behind the same address is refused")            \
         X(SESSION, "a hand-out of an earlier session is dropped")                                  \
         X(TASK_SEQ, "a repeated hand-out is dropped")                                              \
         X(HINT, "an inherited task that was perhaps handed out waits for its worker")              \

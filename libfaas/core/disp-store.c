@@ -203,7 +203,7 @@ static void on_accept(struct fa_disp *d, const struct fa_op *op, uint64_t now_ns
                 fa_disp_tell_accepted(d, t, 0);
                 return;
         }
-        if (op->r == FAAS_E_EXISTS && op->rec && !op->differs) {
+        if (op->r == FAAS_E_EXISTS && op->rec && (!op->differs || !fa_rule(SAME_BYTES))) {
                 if (!fa_state_final(op->rec->state)) {
                         elsewhere(d, t, op->rec, now_ns);
                         return;
@@ -315,6 +315,9 @@ static void restore_all(struct fa_disp *d) {
                         op->fence = t->fence;
                         fa_outcome_ref(&op->outcome, &t->outcome);
                 }
+                op = t->collected ? fa_disp_op(d, FA_OP_FORGET) : NULL;
+                if (op)
+                        op->id = t->node.key;
         }
         op = control_op(d, FA_OP_REBIND);
         if (op)

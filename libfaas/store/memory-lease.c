@@ -56,6 +56,18 @@ static bool owns(struct fa_memory *m, uint64_t epoch, uint64_t partition) {
         return p && p->owner == epoch;
 }
 
+uint64_t fa_memory_owner(struct fa_memory *m, uint64_t partition) {
+        const struct fa_mem_part *p = fa_mem_part_find(m, partition);
+
+        return p ? p->owner : 0;
+}
+
+uint64_t fa_memory_lease_age(struct fa_memory *m, uint64_t epoch) {
+        const struct fa_mem_lease *l = fa_mem_lease_find(m, epoch);
+
+        return l ? m->tick - l->tick : UINT64_MAX;
+}
+
 /* Ordinary groups wait after a lost tail until every living owner has written its state again. */
 static bool all_rebound(const struct fa_memory *m) {
         struct fa_list *it;

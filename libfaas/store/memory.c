@@ -207,7 +207,7 @@ static void run_requeue(struct fa_memory *m, struct fa_op *op) {
                 op->r = FAAS_E_EXISTS;
                 return;
         }
-        r->strikes = fa_rule(STRIKE_ABSOLUTE) ? op->strikes : r->strikes + (op->strikes > 0);
+        r->strikes = op->strikes;
         r->retries = op->retries;
         r->strike_fence = op->fence;
 }

@@ -25,6 +25,11 @@ void fa_memory_restarted(struct fa_memory *m);
  * not NULL. */
 uint8_t fa_memory_peek(const struct fa_memory *m, const struct faas_id *id, struct fa_record *ret);
 
+/* For checks: who owns a partition (0: nobody), and how many ticks ago an epoch's lease was renewed
+ * (UINT64_MAX: it has none). */
+uint64_t fa_memory_owner(struct fa_memory *m, uint64_t partition);
+uint64_t fa_memory_lease_age(struct fa_memory *m, uint64_t epoch);
+
 /* For checks: open tasks, final ones, and the bytes of both. */
 void fa_memory_count(const struct fa_memory *m,
                      uint64_t *ret_open,

@@ -318,7 +318,7 @@ static void machine_new(struct world *w, int n) {
                                  .heartbeat_ns = HEARTBEAT_NS,
                                  .liveness = LIVENESS,
                                  .tick_ns = TICK_NS,
-                                 .lease_ticks = 5,
+                                 .lease_ticks = LEASE_TICKS,
                                  .retain_ns = w->p->store_lose ? RETAIN_NS : 0,
                                  .hints = true,
                                  .seed = w->seed};

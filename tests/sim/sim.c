@@ -25,6 +25,8 @@ static const struct profile profiles[] = {
         {.name = "broken store connections", .n_d = 2, .store_break = 60, .disp_crash = 8, .slot_crash = 20},
         {.name = "paused store", .n_d = 2, .store_stall = 10, .store_break = 10},
         {.name = "lost tail", .n_d = 2, .store_lose = 15, .slot_crash = 20},
+        {.name = "lost tail, bad network", .n_d = 2, .store_lose = 15, .loss = 50, .cut = 30, .store_break = 10},
+        {.name = "lost tail after a restart", .n_d = 2, .store_lose = 40, .early_crash = 60},
         {.name = "everything", .n_d = 2, .loss = 20, .dup = 20, .reorder = 20, .cut = 10, .slot_crash = 20,
          .worker_crash = 8, .worker_stall = 8, .disp_crash = 8, .disp_stall = 8, .client_crash = 5,
          .store_break = 15, .store_stall = 3, .poison = 4, .killer = 3, .failing = 5, .looping = 4},

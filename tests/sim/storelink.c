@@ -143,6 +143,16 @@ void store_exec(struct world *w, struct happening *h) {
         uint64_t at;
         bool current = node->alive && node->inc == h->dst_inc && h->gen == node->store.conn;
 
+        if (!current && !h->key && chance(w, 500)) { /* lies in the old connection for a while */
+                struct happening *late = happen(w, w->now_ns + rnd(w, 300 * MS), W_EXEC, h->dst);
+                late->group = g;
+                late->gen = h->gen;
+                late->dst_inc = h->dst_inc;
+                late->key = 1;
+                h->group = NULL;
+                happening_free(h);
+                return;
+        }
         if (w->store_down || w->store_stalled_ns > w->now_ns) {
                 if (w->store_down || (!current && chance(w, 500))) {
                         h->group = copy_free(g);
@@ -160,6 +170,7 @@ void store_exec(struct world *w, struct happening *h) {
         }
         if (w->p->store_lose)
                 log_group(w, group_copy(g));
+        check_before(w, g);
         fa_memory_run(w->store, g, w->now_ns);
         if (w->verbose)
                 printf("%8.3f ms  store runs group %lu of %lu from %d (%zu ops, kind %d) -> %d\n",
