@@ -338,26 +338,40 @@ static void on_restore(struct fa_disp *d, const struct fa_op *op, uint64_t now_n
         }
 }
 
-void fa_disp_store_lost(struct fa_disp *d) {
-        struct fa_op *op;
+/* The partitions that I believe to be mine; NULL: no memory. */
+static struct fa_owned *owned_list(const struct fa_disp *d, size_t *ret_n) {
+        struct fa_owned *v;
         struct fa_list *it;
         size_t n = 0;
 
+        fa_list_for_each(it, &d->parts)
+                n++;
+        v = calloc(n ? n : 1, sizeof(*v));
+        if (!v)
+                return NULL;
+        *ret_n = 0;
+        fa_list_for_each(it, &d->parts) {
+                const struct part *p = fa_list_entry(it, struct part, link);
+                v[(*ret_n)++] = (struct fa_owned){p->partition, d->epoch, p->gen};
+        }
+        return v;
+}
+
+void fa_disp_store_lost(struct fa_disp *d) {
+        struct fa_owned *owned;
+        struct fa_op *op;
+        size_t n;
+
         if (!d->epoch)
                 return;
-        op = control_op(d, FA_OP_REBIND);
-        if (!op)
+        owned = owned_list(d, &n);
+        op = owned ? control_op(d, FA_OP_REBIND) : NULL;
+        if (!op) {
+                free(owned);
                 return;
-        fa_list_for_each (it, &d->parts)
-                n++;
-        op->more->owned = calloc(n, sizeof(*op->more->owned));
-        if (!op->more->owned)
-                return;
-        fa_list_for_each (it, &d->parts) {
-                const struct part *p = fa_list_entry(it, struct part, link);
-                op->more->owned[op->more->n_owned++] =
-                        (struct fa_owned){p->partition, d->epoch, p->gen};
         }
+        op->more->owned = owned;
+        op->more->n_owned = n;
         op->more->name = d->cfg.name;
         op->more->endpoint = d->cfg.endpoint;
         op->cursor = d->answered_seq;
@@ -365,10 +379,17 @@ void fa_disp_store_lost(struct fa_disp *d) {
 }
 
 static void on_rebind(struct fa_disp *d, const struct fa_op *op) {
-        if (op->state == 0)
-                restore_all(d);
-        else
+        const struct fa_op_more *more = op->more;
+
+        if (op->state == 1) {
                 d->rebinding = false;
+                return;
+        }
+        /* The store may have fallen back to before I took these: they are mine again. */
+        for (size_t i = 0; i < more->n_owned; i++)
+                if (!fa_disp_part(d, more->owned[i].partition))
+                        (void)part_add(d, more->owned[i].partition, more->owned[i].gen, false);
+        restore_all(d);
 }
 
 static int on_op(struct fa_disp *d, const struct fa_op *op, uint64_t now_ns) {
@@ -427,7 +448,9 @@ int fa_disp_store_answer(struct fa_disp *d, struct fa_group *g, uint64_t now_ns)
 /* Renews the lease once a tick; takes up again what lack of memory stopped; frees old finals. */
 void fa_disp_store_tick(struct fa_disp *d, uint64_t now_ns) {
         struct fa_list *it, *tmp;
+        struct fa_owned *owned;
         struct fa_op *op;
+        size_t n;
 
         fa_list_for_each_safe (it, tmp, &d->finals) {
                 struct task *t = fa_list_entry(it, struct task, link);
@@ -438,19 +461,14 @@ void fa_disp_store_tick(struct fa_disp *d, uint64_t now_ns) {
         if (!d->epoch || d->ticking || now_ns < d->tick_at_ns || d->cfg.tick_ns == FA_NEVER)
                 return;
         d->tick_at_ns = now_ns + d->cfg.tick_ns;
-        op = fa_disp_op(d, FA_OP_TICK);
-        if (!op)
-                return;
-        size_t n = 0;
-        fa_list_for_each (it, &d->parts)
-                n++;
-        op->more->owned = calloc(n ? n : 1, sizeof(*op->more->owned));
-        if (!op->more->owned) {
-                fa_disp_op_drop(d);
+        owned = owned_list(d, &n);
+        /* Out of the sequence: time must go on also while groups wait for others to bind again. */
+        op = owned ? control_op(d, FA_OP_TICK) : NULL;
+        if (!op) {
+                free(owned);
                 return;
         }
-        fa_list_for_each (it, &d->parts)
-                op->more->owned[op->more->n_owned++].partition =
-                        fa_list_entry(it, struct part, link)->partition;
+        op->more->owned = owned;
+        op->more->n_owned = n;
         d->ticking = true;
 }

@@ -155,6 +155,25 @@ static int lease_add(struct fa_memory *m, uint64_t epoch, const char *name, cons
         return 0;
 }
 
+/* The older epochs of this name are fenced, and what they own is mine. */
+static void fence_older(struct fa_memory *m, const char *name, uint64_t epoch) {
+        struct fa_list *it, *tmp, *p;
+
+        fa_list_for_each_safe (it, tmp, &m->leases) {
+                struct fa_mem_lease *l = fa_list_entry(it, struct fa_mem_lease, link);
+                if (l->epoch >= epoch || strcmp(l->name, name) != 0)
+                        continue;
+                fa_list_for_each (p, &m->parts) {
+                        struct fa_mem_part *part = fa_list_entry(p, struct fa_mem_part, link);
+                        if (part->owner == l->epoch) {
+                                part->owner = epoch;
+                                part->gen++;
+                        }
+                }
+                lease_free(m, l);
+        }
+}
+
 static int part_add(struct fa_memory *m, uint64_t partition, uint64_t owner) {
         struct fa_mem_part *p = calloc(1, sizeof(*p));
 
@@ -195,7 +214,6 @@ static void tell_owned(struct fa_memory *m, struct fa_op *op, uint64_t owner) {
 void fa_mem_start(struct fa_memory *m, struct fa_op *op, uint64_t now_ns) {
         const struct fa_op_more *more = op->more;
         uint64_t epoch = FA_MAX(m->last_epoch + 1, now_ns / FA_NS_PER_US);
-        struct fa_list *it, *tmp, *p;
 
         op->r = part_add(m, epoch, epoch);
         if (!op->r)
@@ -203,19 +221,7 @@ void fa_mem_start(struct fa_memory *m, struct fa_op *op, uint64_t now_ns) {
         if (op->r)
                 return;
         m->last_epoch = epoch;
-        fa_list_for_each_safe (it, tmp, &m->leases) {
-                struct fa_mem_lease *l = fa_list_entry(it, struct fa_mem_lease, link);
-                if (l->epoch == epoch || strcmp(l->name, more->name) != 0)
-                        continue;
-                fa_list_for_each (p, &m->parts) {
-                        struct fa_mem_part *part = fa_list_entry(p, struct fa_mem_part, link);
-                        if (part->owner == l->epoch) {
-                                part->owner = epoch;
-                                part->gen++;
-                        }
-                }
-                lease_free(m, l);
-        }
+        fence_older(m, more->name, epoch);
         op->owner = epoch;
         tell_owned(m, op, epoch);
 }
@@ -254,6 +260,7 @@ void fa_mem_rebind(struct fa_memory *m, struct fa_group *g, struct fa_op *op, ui
                 l = fa_mem_lease_find(m, g->epoch);
                 l->rebound = m->restarts - 1;
         }
+        fence_older(m, l->name, g->epoch);
         l->tick = m->tick;
         if (l->rebound != m->restarts)
                 l->last_seq = op->cursor;

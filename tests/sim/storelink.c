@@ -72,7 +72,9 @@ void store_submit(struct world *w, int n) {
 
         while (node->store.n < 16 && (g = fa_disp_group(node->disp))) {
                 int at = node->store.n;
-                if (g->seq == 0) /* control groups overtake what waits in order */
+                if (g->ops[0].kind == FA_OP_REBIND && g->ops[0].state == 0)
+                        at = 0; /* before everything */
+                else if (g->seq == 0) /* control groups overtake what waits in order */
                         for (at = 0; at < node->store.n && node->store.q[at]->seq == 0; at++)
                                 ;
                 memmove(&node->store.q[at + 1], &node->store.q[at],
