@@ -259,6 +259,9 @@ void check_end(struct world *w) {
                 bad(w, "P1: something is still held, though every task has ended:%s", text);
         }
         fa_memory_count(w->store, &open, &final, &bytes);
+        for (int i = 0; open && w->verbose && i < w->n_tasks; i++)
+                if (fa_memory_peek(w->store, &w->tasks[i].id, NULL) == FAAS_QUEUED)
+                        printf("task %d is still open in the store\n", i);
         if (open)
                 bad(w, "the store still has %d open tasks", (int)open);
         /* A store that only stood still makes nobody look dead. */

@@ -85,6 +85,7 @@ struct adapter {
         int n;
         uint64_t conn; /* number of the connection; answers on an older one do not arrive */
         uint64_t last_exec_ns, run_id;
+        uint64_t late_ns[64]; /* how long the rest of an old connection lies there; FA_NEVER: it is gone */
         bool broken;
 };
 
