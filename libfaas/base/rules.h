@@ -11,7 +11,6 @@
         X(OWNER, "a group runs only for the owner of every partition that it touches")             \
         X(SEQUENCE, "a group that ran is not run again")                                           \
         X(ACCEPT_ONCE, "a record that is there is not written anew by ACCEPT")                     \
-        X(FINAL_STAYS, "a final record is never overwritten")                                      \
         X(LEASE, "a partition is taken only when its owner's lease has run out")                   \
         X(TICK_ONE, "however long the store stood still, leases age by one tick")                  \
         X(TICK_CHECK, "a dispatcher that lost a partition is fenced as a whole")                   \
@@ -28,7 +27,6 @@
         X(SAME_BYTES, "an id names one content for ever")                                          \
         X(WAIT_ALL, "after a WELCOME the client asks for everything that is open")                 \
         X(LOST_LATER, "an acknowledged task is LOST only if it stays unknown")                     \
-        X(REBIND_FIRST, "after the store lost its tail, an owner binds again before it writes")    \
         X(REBIND_OLDER, "an owner binds again over an older epoch of its own name")                \
         X(RENEW_ALL, "the first tick after a restart of the store renews every lease")             \
         X(RESTORE_FALLEN, "records that fell back are written again, not only absent ones")        \

@@ -127,7 +127,7 @@ int fa_mem_guard(struct fa_memory *m, struct fa_group *g, bool *ret_repeat) {
                 *ret_repeat = l->rebound == m->restarts;
                 return 0;
         }
-        if (l->rebound != m->restarts && fa_rule(REBIND_FIRST))
+        if (l->rebound != m->restarts)
                 return FAAS_E_UNAVAILABLE; /* it has not seen yet that the store was restarted */
         if (fa_rule(RESTORE_GRACE) && ordinary(g) && !all_rebound(m))
                 return FAAS_E_AGAIN;

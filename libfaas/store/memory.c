@@ -171,7 +171,7 @@ static void run_finish(struct fa_memory *m, struct fa_op *op, bool repeat, uint6
                 op->r = tomb_has(m, &op->id) ? FAAS_E_GONE : FAAS_E_NOENT;
                 return;
         }
-        if (fa_state_final(r->state) && fa_rule(FINAL_STAYS)) {
+        if (fa_state_final(r->state)) {
                 op->r = repeat && fa_fence_eq(&r->fence, &op->fence) &&
                                         r->state == op->outcome.status
                                 ? 0
@@ -430,6 +430,7 @@ uint8_t fa_memory_peek(const struct fa_memory *m, const struct faas_id *id, stru
                 *ret = (struct fa_record){.id = *id,
                                           .partition = r->partition,
                                           .state = r->state,
+                                          .hinted = r->hinted,
                                           .strikes = r->strikes,
                                           .retries = r->retries,
                                           .strike_fence = r->strike_fence,

@@ -225,6 +225,8 @@ bool all_done(struct world *w) {
                 struct fa_disp_stats s;
                 if (!n->alive || n->stalled_until_ns > w->now_ns)
                         return false;
+                if (n->cli && n->impostor >= 0)
+                        return false;
                 if (n->work && fa_work_held(n->work))
                         return false;
                 if (!n->disp)

@@ -246,8 +246,8 @@ void store_reply(struct world *w, struct happening *h) {
                 again->dst_inc = h->dst_inc;
                 h->group = NULL;
         } else if (mine && !h->group) {
-                if (w->store_down || w->store_stalled_ns > w->now_ns) {
-                        struct happening *again = happen(w, w->now_ns + 20 * MS, W_REPLY, h->dst);
+                if (w->store_down || w->store_stalled_ns > w->now_ns || node->store.not_before_ns > w->now_ns) {
+                        struct happening *again = happen(w, w->now_ns + 10 * MS, W_REPLY, h->dst);
                         again->dst_inc = h->dst_inc;
                 } else {
                         reconnect(w, h->dst);
@@ -290,6 +290,8 @@ void store_up(struct world *w) {
         fa_memory_restarted(w->store);
         w->store_down = false;
         w->run_id++;
+        for (int i = 0; i < w->n_d; i++) /* within two ticks: what LEASE_TICKS allows */
+                w->nodes[i].store.not_before_ns = w->now_ns + rnd(w, 190 * MS);
 }
 
 void store_log_free(struct world *w) {

@@ -74,6 +74,22 @@ static void make_tasks(struct world *w) {
         }
 }
 
+/* Another client uses the id of an accepted task for other bytes: it must be told so. */
+static void impostor(struct world *w) {
+        int i = (int)rnd(w, (uint64_t)w->n_tasks), k = w->n_d + w->n_w + (int)rnd(w, (uint64_t)w->n_c);
+        struct stask *t = &w->tasks[i];
+        struct node *n = &w->nodes[k];
+        struct fa_item it = {.id = t->id, .function = {(const uint8_t *)"other", 5}};
+
+        if (!t->acked || t->told || n->index == w->n_d + w->n_w + t->client || !n->alive ||
+            n->stalled_until_ns > w->now_ns || n->impostor >= 0 || w->p->store_lose || w->p->client_crash)
+                return;
+        n->impostor = i;
+        if (fa_cli_submit(n->cli, &it, w->now_ns))
+                bad(w, "a submit within the window was refused");
+        node_wake(w, k);
+}
+
 static void submit_next(struct world *w) {
         struct stask *t = &w->tasks[w->n_submitted];
         struct node *n = &w->nodes[w->n_d + w->n_w + t->client];
@@ -97,6 +113,8 @@ static void submit_next(struct world *w) {
         t->client_inc = (uint32_t)n->inc;
         w->n_submitted++;
         node_wake(w, w->n_d + w->n_w + t->client);
+        if (chance(w, 30))
+                impostor(w);
         if (chance(w, 600))
                 submit_next(w);
         else

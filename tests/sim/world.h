@@ -47,7 +47,7 @@ struct stask {
         int ran_at; /* where it ran last */
         uint64_t ran_inc;
         uint64_t run_ns;
-        bool submitted, acked, told, cancelled;
+        bool submitted, acked, told;
         int executions, deaths; /* deaths: of slots and workers while it was started there */
         uint32_t strikes; /* most that the store had */
         bool revealed; /* its end was told to a worker or a client */
@@ -87,6 +87,7 @@ struct adapter {
         uint64_t last_exec_ns, run_id;
         uint64_t late_ns[64]; /* how long the rest of an old connection lies there; FA_NEVER: it is gone */
         bool broken;
+        uint64_t not_before_ns; /* it connects again no sooner */
 };
 
 struct node {
