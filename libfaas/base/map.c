@@ -22,7 +22,9 @@
  * it, because ids are counted up in their last byte and the low bits of the hash choose the slot.
  */
 static uint64_t hash_key(uint64_t seed, const struct faas_id *key) {
-        uint32_t w[4], s0 = (uint32_t)seed, s1 = (uint32_t)(seed >> 32);
+        uint32_t s0 = (uint32_t)seed;
+        uint32_t s1 = (uint32_t)(seed >> 32);
+        uint32_t w[4];
 
         memcpy(w, key->b, sizeof(w));
         uint64_t h = (uint64_t)(w[0] + s0) * (w[1] + s1);
@@ -47,10 +49,10 @@ static void put(struct fa_map *m, struct fa_map_node *node, uint64_t hash) {
 }
 
 static int resize(struct fa_map *m, size_t capacity) {
-        struct fa_map_slot *old = m->v, *v;
+        struct fa_map_slot *old = m->v;
         size_t n_old = old ? m->mask + 1 : 0;
 
-        v = calloc(capacity, sizeof(*v));
+        struct fa_map_slot *v = calloc(capacity, sizeof(*v));
         if (!v)
                 return -ENOMEM;
         m->v = v;
