@@ -318,7 +318,7 @@ static void restore_all(struct fa_disp *d) {
         }
         op = control_op(d, FA_OP_REBIND);
         if (op)
-                op->state = 1;
+                op->state = FA_REBIND_DONE;
 }
 
 /* A record that I restored was accepted by somebody else meanwhile, or is final already. */
@@ -362,7 +362,7 @@ void fa_disp_store_lost(struct fa_disp *d) {
 }
 
 static void on_rebind(struct fa_disp *d, const struct fa_op *op) {
-        if (op->state == 0)
+        if (op->state == FA_REBIND_OWN)
                 restore_all(d);
         else
                 d->rebinding = false;
@@ -373,8 +373,6 @@ static int on_op(struct fa_disp *d, const struct fa_op *op, uint64_t now_ns) {
         case FA_OP_START:
                 return on_start(d, op, now_ns);
         case FA_OP_REBIND:
-                if (op->r == FAAS_E_FENCED)
-                        return FAAS_E_FENCED;
                 on_rebind(d, op);
                 break;
         case FA_OP_TICK:
@@ -417,7 +415,6 @@ int fa_disp_store_answer(struct fa_disp *d, struct fa_group *g, uint64_t now_ns)
         }
         for (size_t i = 0; i < g->n && !r; i++)
                 r = on_op(d, &g->ops[i], now_ns);
-        d->fenced = r == FAAS_E_FENCED;
         return r;
 }
 

@@ -73,14 +73,14 @@ struct fa_op_more {
         struct fa_lease *leases; /* TICK answers: all of them */
         size_t n_leases;
         struct fa_owned *owned; /* START answers: mine. TICK, REBIND: in: what I believe to be mine;
-                                   out: all */
+                                   TICK answers all, REBIND mine */
         size_t n_owned;
         uint64_t tick; /* START, TICK answer: the store's count of ticks */
 };
 
 struct fa_op {
         uint8_t kind;
-        uint8_t state; /* RESTORE: the record's state */
+        uint8_t state; /* RESTORE: the record's state; REBIND: FA_REBIND_OWN, FA_REBIND_DONE */
         bool differs;  /* answer of ACCEPT with FAAS_E_EXISTS: other bytes under the same id */
         /*
          * The answer.  0: done.  FAAS_E_EXISTS: a record is there already (ACCEPT) or is final
@@ -94,10 +94,10 @@ struct fa_op {
         uint64_t partition;    /* whose record it is; TAKE, LOAD: which */
         struct fa_fence fence; /* REQUEUE: of the strike; FINISH, RESTORE: of the result */
         uint32_t strikes, retries;
-        uint32_t gen;   /* TAKE answers: the partition's new generation */
-        uint64_t owner; /* TAKE: whom I believe to own it */
-        uint64_t
-                cursor; /* LOAD: where to go on; answers where the next goes on, or FA_CURSOR_END */
+        uint32_t gen;    /* TAKE answers: the partition's new generation */
+        uint64_t owner;  /* TAKE: whom I believe to own it */
+        uint64_t cursor; /* LOAD: where to go on; answers where the next goes on, or FA_CURSOR_END.
+                            FA_REBIND_OWN: the last group whose answer I have */
         struct fa_spec *spec;      /* ACCEPT, RESTORE: one reference */
         struct fa_outcome outcome; /* FINISH, RESTORE of a final: references */
         struct fa_record *rec;   /* answers of ACCEPT, FINISH with FAAS_E_EXISTS; GET; else NULL */
@@ -106,11 +106,22 @@ struct fa_op {
 
 #define FA_CURSOR_END UINT64_MAX
 
+/* After a restart of the store: my partitions are mine still; then, behind my RESTOREs: all is
+ * written. */
+enum { FA_REBIND_OWN, FA_REBIND_DONE };
+
 struct fa_group {
         struct fa_group *next;
         uint64_t epoch; /* 0 for START */
-        uint64_t seq;   /* 1, 2, 3 ... per epoch; 0: not guarded (START, GET alone) */
-        int r; /* 0; FAAS_E_FENCED; FAAS_E_UNAVAILABLE: not run, store not there (START only) */
+        uint64_t seq;   /* 1, 2, 3 ... per epoch; 0: out of the sequence (START, REBIND, RESTORE,
+                           GET) */
+        /*
+         * 0: it ran.  FAAS_E_FENCED: the epoch is over.  To be handed in again, unchanged:
+         * FAAS_E_UNAVAILABLE, the store was not there, a group before it is missing, or REBIND
+         * must come first; FAAS_E_AGAIN, a living owner has not yet RESTOREd its state.  Nothing
+         * was written and no op was answered, unless r is 0.
+         */
+        int r;
         size_t bytes; /* payload bytes in it */
         size_t n, cap;
         struct fa_op *ops;

@@ -57,12 +57,12 @@ static bool owns(struct fa_memory *m, uint64_t epoch, uint64_t partition) {
 }
 
 /* Ordinary groups wait after a lost tail until every living owner has written its state again. */
-static bool all_rebound(const struct fa_memory *m) {
+static bool all_restored(const struct fa_memory *m) {
         struct fa_list *it;
 
         for (it = m->leases.next; it != &m->leases; it = it->next) {
                 const struct fa_mem_lease *l = fa_list_entry(it, struct fa_mem_lease, link);
-                if (l->rebound != m->restarts && !expired(m, l))
+                if (l->restored != m->restarts && !expired(m, l))
                         return false;
         }
         return true;
@@ -82,32 +82,77 @@ static bool touches_partition(const struct fa_op *op) {
         }
 }
 
+/* Waits for the others' RESTOREs: it reads or changes what they are about to write. */
 static bool ordinary(const struct fa_group *g) {
-        return g->n && touches_partition(&g->ops[0]) && g->ops[0].kind != FA_OP_RESTORE;
+        for (size_t i = 0; i < g->n; i++)
+                if (touches_partition(&g->ops[i]) && g->ops[i].kind != FA_OP_RESTORE)
+                        return true;
+        return false;
 }
 
-int fa_mem_guard(struct fa_memory *m, struct fa_group *g, bool *ret_repeat) {
-        struct fa_mem_lease *l;
-        uint64_t seen = 0;
+/* START and REBIND make an epoch's right, GET needs none; whatever else there is, is checked. */
+static bool guarded(const struct fa_group *g) {
+        for (size_t i = 0; i < g->n; i++) {
+                uint8_t kind = g->ops[i].kind;
+                if (kind != FA_OP_START && kind != FA_OP_REBIND && kind != FA_OP_GET)
+                        return true;
+        }
+        return g->seq != 0;
+}
 
-        if (g->seq == 0)
-                return 0; /* START, REBIND, GET alone: nothing to guard */
+/* Before anything is written: a group that is fenced by its last op has not run its first. */
+static bool owns_all(struct fa_memory *m, const struct fa_group *g) {
+        for (size_t i = 0; i < g->n; i++) {
+                const struct fa_op *op = &g->ops[i];
+
+                if (fa_rule(OWNER) && touches_partition(op) && !owns(m, g->epoch, op->partition))
+                        return false;
+                if (!fa_rule(TICK_CHECK) || op->kind != FA_OP_TICK)
+                        continue;
+                for (size_t k = 0; k < op->more->n_owned; k++)
+                        if (!owns(m, g->epoch, op->more->owned[k].partition))
+                                return false;
+        }
+        return true;
+}
+
+/* One tick at most, however long the gap was; my lease is as young as can be. */
+static void renew(struct fa_memory *m, struct fa_mem_lease *me, uint64_t now_ns) {
+        struct fa_list *it;
+
+        if (now_ns - m->tick_at_ns >= m->cfg.tick_ns) {
+                uint64_t gap = (now_ns - m->tick_at_ns) / m->cfg.tick_ns;
+                m->tick += fa_rule(TICK_ONE) ? 1 : gap;
+                m->tick_at_ns = now_ns;
+        }
+        if (m->renew_all && fa_rule(RENEW_ALL))
+                fa_list_for_each (it, &m->leases)
+                        fa_list_entry(it, struct fa_mem_lease, link)->tick = m->tick;
+        m->renew_all = false;
+        me->tick = m->tick;
+}
+
+int fa_mem_guard(struct fa_memory *m, struct fa_group *g, uint64_t now_ns, bool *ret_repeat) {
+        struct fa_mem_lease *l;
+
+        if (!guarded(g))
+                return 0;
         l = fa_mem_lease_find(m, g->epoch);
         if (!l)
                 return fa_rule(OWNER) ? FAAS_E_FENCED : 0;
-        for (size_t i = 0; i < g->n && fa_rule(OWNER); i++) {
-                const struct fa_op *op = &g->ops[i];
-                if (!touches_partition(op) || op->partition == seen)
-                        continue;
-                if (!owns(m, g->epoch, op->partition))
-                        return FAAS_E_FENCED;
-                seen = op->partition;
-        }
+        if (!owns_all(m, g))
+                return FAAS_E_FENCED;
+        if (g->seq == 0)
+                return 0; /* RESTORE, between two groups of the sequence */
         if (l->rebound != m->restarts && fa_rule(REBIND_FIRST))
                 return FAAS_E_UNAVAILABLE; /* this dispatcher has not yet seen that the store was
                                               restarted */
-        if (fa_rule(RESTORE_GRACE) && ordinary(g) && !all_rebound(m))
+        if (fa_rule(RESTORE_GRACE) && ordinary(g) && !all_restored(m)) {
+                /* A TICK may be in this very group or behind it: time must go on, or the lease
+                 * of an owner that never comes back would never run out. */
+                renew(m, l, now_ns);
                 return FAAS_E_AGAIN;
+        }
         if (!fa_rule(SEQUENCE))
                 return 0;
         if (g->seq > l->last_seq + 1)
@@ -126,7 +171,7 @@ static int lease_add(struct fa_memory *m, uint64_t epoch, const char *name, cons
                 return -ENOMEM;
         l->epoch = epoch;
         l->tick = m->tick;
-        l->rebound = m->restarts;
+        l->rebound = l->restored = m->restarts;
         strncpy(l->name, name, sizeof(l->name) - 1);
         strncpy(l->endpoint, endpoint, sizeof(l->endpoint) - 1);
         fa_list_push_back(&m->leases, &l->link);
@@ -154,6 +199,9 @@ static void tell_owned(struct fa_memory *m, struct fa_op *op, uint64_t owner) {
         fa_list_for_each (it, &m->parts)
                 n++;
         struct fa_owned *v = calloc(n ? n : 1, sizeof(*v));
+        free(op->more->owned); /* what was asked is not the answer, not even without memory */
+        op->more->owned = v;
+        op->more->n_owned = 0;
         if (!v) {
                 op->r = -ENOMEM;
                 return;
@@ -164,8 +212,6 @@ static void tell_owned(struct fa_memory *m, struct fa_op *op, uint64_t owner) {
                 if (!owner || p->owner == owner)
                         v[n++] = (struct fa_owned){p->partition, p->owner, p->gen};
         }
-        free(op->more->owned);
-        op->more->owned = v;
         op->more->n_owned = n;
         op->more->tick = m->tick;
 }
@@ -175,11 +221,14 @@ void fa_mem_start(struct fa_memory *m, struct fa_op *op, uint64_t now_ns) {
         uint64_t epoch = FA_MAX(m->last_epoch + 1, now_ns / FA_NS_PER_US);
         struct fa_list *it, *tmp, *p;
 
-        op->r = part_add(m, epoch, epoch);
-        if (!op->r)
-                op->r = lease_add(m, epoch, more->name, more->endpoint);
+        op->r = lease_add(m, epoch, more->name, more->endpoint);
         if (op->r)
                 return;
+        op->r = part_add(m, epoch, epoch);
+        if (op->r) {
+                lease_free(m, fa_mem_lease_find(m, epoch));
+                return;
+        }
         m->last_epoch = epoch;
         fa_list_for_each_safe (it, tmp, &m->leases) {
                 struct fa_mem_lease *l = fa_list_entry(it, struct fa_mem_lease, link);
@@ -198,34 +247,56 @@ void fa_mem_start(struct fa_memory *m, struct fa_op *op, uint64_t now_ns) {
         tell_owned(m, op, epoch);
 }
 
-void fa_mem_rebind(struct fa_memory *m, struct fa_group *g, struct fa_op *op, uint64_t now_ns) {
+/* Does the store know an owner that came after this one? */
+static bool taken(struct fa_memory *m, uint64_t epoch, const struct fa_owned *o) {
+        const struct fa_mem_part *p = fa_mem_part_find(m, o->partition);
+
+        return p && p->owner != epoch &&
+               (p->owner > epoch || p->gen > o->gen || !fa_rule(REBIND_OLDER));
+}
+
+static int rebind_part(struct fa_memory *m, uint64_t epoch, const struct fa_owned *o) {
+        struct fa_mem_part *p = fa_mem_part_find(m, o->partition);
+
+        if (!p) {
+                if (part_add(m, o->partition, epoch))
+                        return -ENOMEM;
+                p = fa_mem_part_find(m, o->partition);
+        }
+        p->owner = epoch;
+        p->gen = FA_MAX(p->gen, o->gen);
+        return 0;
+}
+
+void fa_mem_rebind(struct fa_memory *m, struct fa_group *g, struct fa_op *op) {
         struct fa_mem_lease *l = fa_mem_lease_find(m, g->epoch);
         const struct fa_op_more *more = op->more;
 
-        for (size_t i = 0; i < more->n_owned; i++) {
-                const struct fa_owned *o = &more->owned[i];
-                struct fa_mem_part *p = fa_mem_part_find(m, o->partition);
-                if (!p) {
-                        op->r = part_add(m, o->partition, g->epoch);
-                        if (op->r)
-                                return;
-                        p = fa_mem_part_find(m, o->partition);
-                } else if (p->owner > g->epoch ||
-                           (p->owner != g->epoch && (p->gen > o->gen || !fa_rule(REBIND_OLDER)))) {
-                        op->r = FAAS_E_FENCED; /* taken by a later owner */
-                        return;
-                }
-                p->owner = g->epoch;
-                p->gen = FA_MAX(p->gen, o->gen);
+        if (op->state == FA_REBIND_DONE) {
+                if (l)
+                        l->restored = m->restarts;
+                else
+                        g->r = FAAS_E_FENCED;
+                return;
         }
-        if (!l) {
+        /* Every epoch has the partition of its own number: who has none was fenced. */
+        if (!l && !more->n_owned)
+                g->r = FAAS_E_FENCED;
+        for (size_t i = 0; i < more->n_owned; i++)
+                if (taken(m, g->epoch, &more->owned[i]))
+                        g->r = FAAS_E_FENCED;
+        if (g->r)
+                return;
+        for (size_t i = 0; i < more->n_owned && !op->r; i++)
+                op->r = rebind_part(m, g->epoch, &more->owned[i]);
+        if (!op->r && !l)
                 op->r = lease_add(m, g->epoch, more->name, more->endpoint);
-                if (op->r)
-                        return;
-                l = fa_mem_lease_find(m, g->epoch);
-        }
+        if (op->r)
+                return;
+        l = fa_mem_lease_find(m, g->epoch);
         l->tick = m->tick;
         l->rebound = m->restarts;
+        l->restored = m->restarts - 1; /* until FA_REBIND_DONE */
         l->last_seq = op->cursor;
         m->last_epoch = FA_MAX(m->last_epoch, g->epoch);
         tell_owned(m, op, g->epoch);
@@ -253,26 +324,10 @@ static void tell_leases(struct fa_memory *m, struct fa_op *op) {
 
 void fa_mem_tick(struct fa_memory *m, struct fa_group *g, struct fa_op *op, uint64_t now_ns) {
         struct fa_mem_lease *me = fa_mem_lease_find(m, g->epoch);
-        const struct fa_op_more *more = op->more;
-        struct fa_list *it;
 
         if (!me)
                 return; /* only without the rule OWNER */
-        for (size_t i = 0; i < more->n_owned && fa_rule(TICK_CHECK); i++)
-                if (!owns(m, g->epoch, more->owned[i].partition)) {
-                        g->r = FAAS_E_FENCED;
-                        return;
-                }
-        if (now_ns - m->tick_at_ns >= m->cfg.tick_ns) {
-                uint64_t gap = (now_ns - m->tick_at_ns) / m->cfg.tick_ns;
-                m->tick += fa_rule(TICK_ONE) ? 1 : gap;
-                m->tick_at_ns = now_ns;
-        }
-        if (m->renew_all && fa_rule(RENEW_ALL))
-                fa_list_for_each (it, &m->leases)
-                        fa_list_entry(it, struct fa_mem_lease, link)->tick = m->tick;
-        m->renew_all = false;
-        me->tick = m->tick;
+        renew(m, me, now_ns);
         tell_leases(m, op);
         tell_owned(m, op, 0);
 }

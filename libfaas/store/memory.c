@@ -305,7 +305,7 @@ run_op(struct fa_memory *m, struct fa_group *g, struct fa_op *op, bool repeat, u
                 fa_mem_start(m, op, now_ns);
                 break;
         case FA_OP_REBIND:
-                fa_mem_rebind(m, g, op, now_ns);
+                fa_mem_rebind(m, g, op);
                 break;
         case FA_OP_TICK:
                 fa_mem_tick(m, g, op, now_ns);
@@ -346,7 +346,7 @@ run_op(struct fa_memory *m, struct fa_group *g, struct fa_op *op, bool repeat, u
 void fa_memory_run(struct fa_memory *m, struct fa_group *g, uint64_t now_ns) {
         bool repeat = false;
 
-        g->r = fa_mem_guard(m, g, &repeat);
+        g->r = fa_mem_guard(m, g, now_ns, &repeat);
         if (g->r)
                 return;
         for (size_t i = 0; i < g->n && !g->r; i++)
