@@ -16,7 +16,8 @@ struct fa_mem_record {
         uint64_t final_at_ns;
         uint64_t partition;
         struct fa_fence strike_fence, fence;
-        struct fa_spec *spec;
+        struct fa_spec *spec; /* open: what to run */
+        uint64_t spec_hash;   /* final: instead of it */
         struct fa_outcome outcome;
         uint32_t strikes, retries;
         uint32_t size; /* bytes counted for it now */
