@@ -87,7 +87,8 @@ struct fa_op {
          * (FINISH), and *rec tells what it says.  FAAS_E_NOENT: no such record.  FAAS_E_GONE: it
          * was collected. FAAS_E_STALE: the record belongs to another partition (FINISH), or the
          * partition to somebody else than believed (TAKE).  FAAS_E_LIMIT: the store is full
-         * (ACCEPT).
+         * (ACCEPT).  -ENOMEM: this op was not done, or its answer is missing; the others of the
+         * group have run, and a new group may ask again.
          */
         int r;
         struct faas_id id;

@@ -22,11 +22,12 @@ void __wrap_free(void *p);
 /* Link-time optimisation sees no call of these. */
 #define KEEP __attribute__((used))
 
-static uint64_t countdown;
+static uint64_t countdown, count;
 static bool failed;
 static int64_t live;
 
 static bool fails(void) {
+        count++;
         if (countdown == 0 || --countdown > 0)
                 return false;
         failed = true;
@@ -68,4 +69,8 @@ bool th_alloc_failed(void) {
 
 int64_t th_alloc_live(void) {
         return live;
+}
+
+uint64_t th_alloc_count(void) {
+        return count;
 }

@@ -17,3 +17,6 @@ bool th_alloc_failed(void);
 
 /* Blocks allocated and not freed: the same before and after means that nothing leaked. */
 int64_t th_alloc_live(void);
+
+/* Allocations asked for since the program began, those that failed too. */
+uint64_t th_alloc_count(void);
