@@ -22,9 +22,10 @@ void __wrap_free(void *p);
 /* Link-time optimisation sees no call of these. */
 #define KEEP __attribute__((used))
 
-static uint64_t countdown, count;
-static bool failed;
-static int64_t live;
+/* Volatile: a compiler knows that malloc() changes no variable of the program's. */
+static volatile uint64_t countdown, count;
+static volatile bool failed;
+static volatile int64_t live;
 
 static bool fails(void) {
         count++;
