@@ -120,7 +120,8 @@ struct fa_group {
          * 0: it ran.  FAAS_E_FENCED: the epoch is over.  To be handed in again, unchanged:
          * FAAS_E_UNAVAILABLE, the store was not there, a group before it is missing, or REBIND
          * must come first; FAAS_E_AGAIN, a living owner has not yet RESTOREd its state.  Nothing
-         * was written and no op was answered, unless r is 0.
+         * was written and no op was answered, unless r is 0.  An answered group is not handed in
+         * again: .cursor and .more->owned are answers by then.
          */
         int r;
         size_t bytes; /* payload bytes in it */
