@@ -217,6 +217,19 @@ static void on_accept(struct fa_disp *d, const struct fa_op *op, uint64_t now_ns
         fa_disp_task_free(d, t);
 }
 
+/* FINISH with what the task keeps. */
+static void write_finish(struct fa_disp *d, const struct task *t) {
+        struct fa_op *op = fa_disp_op(d, FA_OP_FINISH);
+
+        if (!op)
+                return; /* its worker sends the result again, and its client asks */
+        op->id = t->node.key;
+        op->partition = t->part->partition;
+        op->fence = t->fence;
+        op->strikes = t->strikes;
+        fa_outcome_ref(&op->outcome, &t->outcome);
+}
+
 static void on_finish(struct fa_disp *d, const struct fa_op *op, uint64_t now_ns) {
         struct task *t = fa_disp_task_find(d, &op->id);
 
@@ -231,6 +244,8 @@ static void on_finish(struct fa_disp *d, const struct fa_op *op, uint64_t now_ns
                 fa_disp_final(d, t, &op->rec->outcome, &op->rec->fence, now_ns);
         } else if (op->r == FAAS_E_STALE && op->rec) {
                 elsewhere(d, t, op->rec, now_ns);
+        } else if (op->r < 0) {
+                write_finish(d, t); /* no memory there: once more */
         } else {
                 /* No record: it was collected, or never was. */
                 fa_disp_tell_done(d, t, op->r == FAAS_E_GONE ? FA_STATE_GONE : FA_STATE_NOT_FOUND,
@@ -245,6 +260,8 @@ static void on_get(struct fa_disp *d, const struct fa_op *op, uint64_t now_ns) {
         if (!t || t->state != TASK_ELSEWHERE)
                 return;
         t->reading = false;
+        if (op->r < 0)
+                return; /* no memory there: the next sweep reads it again */
         if (op->r == 0 && op->rec && !fa_state_final(op->rec->state)) {
                 elsewhere(d, t, op->rec, now_ns);
                 if (t->state == TASK_ELSEWHERE && fa_list_empty(&t->waiters))
@@ -321,7 +338,7 @@ static void restore_all(struct fa_disp *d) {
         }
         op = control_op(d, FA_OP_REBIND);
         if (op)
-                op->state = 1;
+                op->state = FA_REBIND_DONE;
 }
 
 /* A record that I restored was accepted by somebody else meanwhile, or is final already. */
@@ -381,7 +398,7 @@ void fa_disp_store_lost(struct fa_disp *d) {
 static void on_rebind(struct fa_disp *d, const struct fa_op *op) {
         const struct fa_op_more *more = op->more;
 
-        if (op->state == 1) {
+        if (op->state == FA_REBIND_DONE) {
                 d->rebinding = false;
                 return;
         }
@@ -397,8 +414,6 @@ static int on_op(struct fa_disp *d, const struct fa_op *op, uint64_t now_ns) {
         case FA_OP_START:
                 return on_start(d, op, now_ns);
         case FA_OP_REBIND:
-                if (op->r == FAAS_E_FENCED)
-                        return FAAS_E_FENCED;
                 on_rebind(d, op);
                 break;
         case FA_OP_TICK:
@@ -441,7 +456,6 @@ int fa_disp_store_answer(struct fa_disp *d, struct fa_group *g, uint64_t now_ns)
         }
         for (size_t i = 0; i < g->n && !r; i++)
                 r = on_op(d, &g->ops[i], now_ns);
-        d->fenced = r == FAAS_E_FENCED;
         return r;
 }
 

@@ -18,6 +18,9 @@ void fa_memory_run(struct fa_memory *m, struct fa_group *g, uint64_t now_ns);
 void fa_memory_tick(struct fa_memory *m, uint64_t now_ns);
 uint64_t fa_memory_deadline(const struct fa_memory *m);
 
+/* The state behind a store that fa_store_open() made from "memory:". */
+struct fa_memory *fa_memory_of(struct fa_store *s);
+
 /* The store process was restarted: the leases count anew from the next TICK. */
 void fa_memory_restarted(struct fa_memory *m);
 
