@@ -65,6 +65,7 @@ struct task {
         uint32_t strikes, retries, unstarted;
         uint8_t state;
         bool started; /* HANDED: it runs */
+        bool mine;    /* this owner has handed it out: what earlier owners did is void */
         bool collected; /* FINAL: its submitter has it; kept only to be written again */
         bool reading; /* ELSEWHERE: a GET is unanswered */
 };

@@ -113,7 +113,8 @@ static void hold(struct fa_disp *d, struct peer *p, struct task *t, const struct
 static bool adoptable(const struct task *t, const struct fa_fence *f) {
         if (fa_fence_cmp(f, &t->strike_fence) <= 0 && fa_rule(STRIKE_FENCE))
                 return false;
-        return t->state == TASK_INHERITED;
+        return t->state == TASK_INHERITED ||
+               (t->state == TASK_QUEUED && !t->mine && fa_rule(ACCEPT_OLD));
 }
 
 /* One line of the list: keep it, adopt it, or tell the worker that it is void. */
