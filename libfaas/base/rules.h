@@ -11,20 +11,16 @@
         X(OWNER, "a group runs only for the owner of every partition that it touches")             \
         X(SEQUENCE, "a group that ran is not run again")                                           \
         X(ACCEPT_ONCE, "a record that is there is not written anew by ACCEPT")                     \
-        X(FINAL_STAYS, "a final record is never overwritten")                                      \
         X(LEASE, "a partition is taken only when its owner's lease has run out")                   \
         X(TICK_ONE, "however long the store stood still, leases age by one tick")                  \
         X(TICK_CHECK, "a dispatcher that lost a partition is fenced as a whole")                   \
         X(FENCE, "the only result that counts is that of the present hand-out")                    \
-        X(GENERATION, "a result of a later owner's hand-out gets no answer")                       \
-        X(ACCEPT_OLD, "an earlier owner's hand-out goes on unless the new owner made one")         \
+        X(ACCEPT_OLD, "an earlier owner's hand-out counts unless the new owner made one")          \
         X(STRIKE_FENCE, "one hand-out earns one strike at most")                                   \
-        X(STRIKE_ABSOLUTE, "strikes are written as numbers, not as increments")                    \
         X(STRIKE_STARTED, "a hand-out that had not started earns no strike")                       \
         X(UNSTARTED_MAX, "hand-outs that are lost before they start have a cap of their own")      \
         X(KEEP_NOT_MINE, "a result is kept until its partition's owner answers")                   \
         X(BEAT_COUNT, "beats carry how much is held, so that a lost message is found out")         \
-        X(EPOCH, "a message for an earlier process behind the same address is refused")            \
         X(SESSION, "a hand-out of an earlier session is dropped")                                  \
         X(TASK_SEQ, "a repeated hand-out is dropped")                                              \
         X(HINT, "an inherited task that was perhaps handed out waits for its worker")              \
@@ -32,7 +28,6 @@
         X(SAME_BYTES, "an id names one content for ever")                                          \
         X(WAIT_ALL, "after a WELCOME the client asks for everything that is open")                 \
         X(LOST_LATER, "an acknowledged task is LOST only if it stays unknown")                     \
-        X(REBIND_FIRST, "after the store lost its tail, an owner binds again before it writes")    \
         X(REBIND_OLDER, "an owner binds again over an older epoch of its own name")                \
         X(RENEW_ALL, "the first tick after a restart of the store renews every lease")             \
         X(RESTORE_FALLEN, "records that fell back are written again, not only absent ones")        \

@@ -342,8 +342,6 @@ static void on_msg(struct fa_cli *c, const struct fa_msg *m, uint64_t now_ns) {
                 say_hello(c, now_ns); /* it does not know me */
                 return;
         }
-        if (m->epoch != c->cfg.incarnation && fa_rule(EPOCH))
-                return;
         c->heard_ns = now_ns;
         if (m->type == FA_MSG_WELCOME)
                 on_welcome(c, m, now_ns);

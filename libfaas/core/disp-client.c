@@ -285,7 +285,7 @@ static void on_collected(struct fa_disp *d, const struct fa_item *it) {
                 return; /* it expires instead */
         op->id = it->id;
         if (t)
-                fa_disp_task_free(d, t);
+                t->collected = true;
 }
 
 static void on_beat(struct fa_disp *d, struct peer *p) {

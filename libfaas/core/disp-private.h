@@ -65,7 +65,8 @@ struct task {
         uint32_t strikes, retries, unstarted;
         uint8_t state;
         bool started; /* HANDED: it runs */
-        bool mine;    /* handed out by this owner, so older fences are void */
+        bool mine;    /* this owner has handed it out: what earlier owners did is void */
+        bool collected; /* FINAL: its submitter has it; kept only to be written again */
         bool reading; /* ELSEWHERE: a GET is unanswered */
 };
 

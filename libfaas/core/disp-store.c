@@ -204,7 +204,7 @@ static void on_accept(struct fa_disp *d, const struct fa_op *op, uint64_t now_ns
                 fa_disp_tell_done(d, t, FAAS_QUEUED, NULL); /* those who asked meanwhile */
                 return;
         }
-        if (op->r == FAAS_E_EXISTS && op->rec && !op->differs) {
+        if (op->r == FAAS_E_EXISTS && op->rec && (!op->differs || !fa_rule(SAME_BYTES))) {
                 if (!fa_state_final(op->rec->state)) {
                         elsewhere(d, t, op->rec, now_ns);
                         return;
@@ -216,6 +216,19 @@ static void on_accept(struct fa_disp *d, const struct fa_op *op, uint64_t now_ns
                 fa_disp_tell_accepted(d, t, (uint8_t)(op->r > 0 ? op->r : FAAS_E_UNAVAILABLE));
         }
         fa_disp_task_free(d, t);
+}
+
+/* FINISH with what the task keeps. */
+static void write_finish(struct fa_disp *d, const struct task *t) {
+        struct fa_op *op = fa_disp_op(d, FA_OP_FINISH);
+
+        if (!op)
+                return; /* its worker sends the result again, and its client asks */
+        op->id = t->node.key;
+        op->partition = t->part->partition;
+        op->fence = t->fence;
+        op->strikes = t->strikes;
+        fa_outcome_ref(&op->outcome, &t->outcome);
 }
 
 static void on_finish(struct fa_disp *d, const struct fa_op *op, uint64_t now_ns) {
@@ -232,6 +245,8 @@ static void on_finish(struct fa_disp *d, const struct fa_op *op, uint64_t now_ns
                 fa_disp_final(d, t, &op->rec->outcome, &op->rec->fence, now_ns);
         } else if (op->r == FAAS_E_STALE && op->rec) {
                 elsewhere(d, t, op->rec, now_ns);
+        } else if (op->r < 0) {
+                write_finish(d, t); /* no memory there: once more */
         } else {
                 /* No record: it was collected, or never was. */
                 fa_disp_tell_done(d, t, op->r == FAAS_E_GONE ? FA_STATE_GONE : FA_STATE_NOT_FOUND,
@@ -246,6 +261,8 @@ static void on_get(struct fa_disp *d, const struct fa_op *op, uint64_t now_ns) {
         if (!t || t->state != TASK_ELSEWHERE)
                 return;
         t->reading = false;
+        if (op->r < 0)
+                return; /* no memory there: the next sweep reads it again */
         if (op->r == 0 && op->rec && !fa_state_final(op->rec->state)) {
                 elsewhere(d, t, op->rec, now_ns);
                 if (t->state == TASK_ELSEWHERE && fa_list_empty(&t->waiters))
@@ -316,10 +333,13 @@ static void restore_all(struct fa_disp *d) {
                         op->fence = t->fence;
                         fa_outcome_ref(&op->outcome, &t->outcome);
                 }
+                op = t->collected ? fa_disp_op(d, FA_OP_FORGET) : NULL;
+                if (op)
+                        op->id = t->node.key;
         }
         op = control_op(d, FA_OP_REBIND);
         if (op)
-                op->state = 1;
+                op->state = FA_REBIND_DONE;
 }
 
 /* A record that I restored was accepted by somebody else meanwhile, or is final already. */
@@ -336,26 +356,40 @@ static void on_restore(struct fa_disp *d, const struct fa_op *op, uint64_t now_n
         }
 }
 
-void fa_disp_store_lost(struct fa_disp *d) {
-        struct fa_op *op;
+/* The partitions that I believe to be mine; NULL: no memory. */
+static struct fa_owned *owned_list(const struct fa_disp *d, size_t *ret_n) {
+        struct fa_owned *v;
         struct fa_list *it;
         size_t n = 0;
 
+        fa_list_for_each(it, &d->parts)
+                n++;
+        v = calloc(n ? n : 1, sizeof(*v));
+        if (!v)
+                return NULL;
+        *ret_n = 0;
+        fa_list_for_each(it, &d->parts) {
+                const struct part *p = fa_list_entry(it, struct part, link);
+                v[(*ret_n)++] = (struct fa_owned){p->partition, d->epoch, p->gen};
+        }
+        return v;
+}
+
+void fa_disp_store_lost(struct fa_disp *d) {
+        struct fa_owned *owned;
+        struct fa_op *op;
+        size_t n;
+
         if (!d->epoch)
                 return;
-        op = control_op(d, FA_OP_REBIND);
-        if (!op)
+        owned = owned_list(d, &n);
+        op = owned ? control_op(d, FA_OP_REBIND) : NULL;
+        if (!op) {
+                free(owned);
                 return;
-        fa_list_for_each (it, &d->parts)
-                n++;
-        op->more->owned = calloc(n, sizeof(*op->more->owned));
-        if (!op->more->owned)
-                return;
-        fa_list_for_each (it, &d->parts) {
-                const struct part *p = fa_list_entry(it, struct part, link);
-                op->more->owned[op->more->n_owned++] =
-                        (struct fa_owned){p->partition, d->epoch, p->gen};
         }
+        op->more->owned = owned;
+        op->more->n_owned = n;
         op->more->name = d->cfg.name;
         op->more->endpoint = d->cfg.endpoint;
         op->cursor = d->answered_seq;
@@ -363,10 +397,17 @@ void fa_disp_store_lost(struct fa_disp *d) {
 }
 
 static void on_rebind(struct fa_disp *d, const struct fa_op *op) {
-        if (op->state == 0)
-                restore_all(d);
-        else
+        const struct fa_op_more *more = op->more;
+
+        if (op->state == FA_REBIND_DONE) {
                 d->rebinding = false;
+                return;
+        }
+        /* The store may have fallen back to before I took these: they are mine again. */
+        for (size_t i = 0; i < more->n_owned; i++)
+                if (!fa_disp_part(d, more->owned[i].partition))
+                        (void)part_add(d, more->owned[i].partition, more->owned[i].gen, false);
+        restore_all(d);
 }
 
 static int on_op(struct fa_disp *d, const struct fa_op *op, uint64_t now_ns) {
@@ -374,8 +415,6 @@ static int on_op(struct fa_disp *d, const struct fa_op *op, uint64_t now_ns) {
         case FA_OP_START:
                 return on_start(d, op, now_ns);
         case FA_OP_REBIND:
-                if (op->r == FAAS_E_FENCED)
-                        return FAAS_E_FENCED;
                 on_rebind(d, op);
                 break;
         case FA_OP_TICK:
@@ -418,14 +457,15 @@ int fa_disp_store_answer(struct fa_disp *d, struct fa_group *g, uint64_t now_ns)
         }
         for (size_t i = 0; i < g->n && !r; i++)
                 r = on_op(d, &g->ops[i], now_ns);
-        d->fenced = r == FAAS_E_FENCED;
         return r;
 }
 
 /* Renews the lease once a tick; takes up again what lack of memory stopped; frees old finals. */
 void fa_disp_store_tick(struct fa_disp *d, uint64_t now_ns) {
         struct fa_list *it, *tmp;
+        struct fa_owned *owned;
         struct fa_op *op;
+        size_t n;
 
         fa_list_for_each_safe (it, tmp, &d->finals) {
                 struct task *t = fa_list_entry(it, struct task, link);
@@ -436,19 +476,14 @@ void fa_disp_store_tick(struct fa_disp *d, uint64_t now_ns) {
         if (!d->epoch || d->ticking || now_ns < d->tick_at_ns || d->cfg.tick_ns == FA_NEVER)
                 return;
         d->tick_at_ns = now_ns + d->cfg.tick_ns;
-        op = fa_disp_op(d, FA_OP_TICK);
-        if (!op)
-                return;
-        size_t n = 0;
-        fa_list_for_each (it, &d->parts)
-                n++;
-        op->more->owned = calloc(n ? n : 1, sizeof(*op->more->owned));
-        if (!op->more->owned) {
-                fa_disp_op_drop(d);
+        owned = owned_list(d, &n);
+        /* Out of the sequence: time must go on also while groups wait for others to bind again. */
+        op = owned ? control_op(d, FA_OP_TICK) : NULL;
+        if (!op) {
+                free(owned);
                 return;
         }
-        fa_list_for_each (it, &d->parts)
-                op->more->owned[op->more->n_owned++].partition =
-                        fa_list_entry(it, struct part, link)->partition;
+        op->more->owned = owned;
+        op->more->n_owned = n;
         d->ticking = true;
 }

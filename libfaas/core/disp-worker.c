@@ -108,13 +108,13 @@ static void hold(struct fa_disp *d, struct peer *p, struct task *t, const struct
 
 /*
  * May a hand-out of an earlier owner of the partition go on?  Only while this owner has made none, and
- * unless it has been counted as ended before (its result may come twice).
+ * unless that owner has counted it as ended: its result may come again.
  */
 static bool adoptable(const struct task *t, const struct fa_fence *f) {
         if (fa_fence_cmp(f, &t->strike_fence) <= 0 && fa_rule(STRIKE_FENCE))
                 return false;
-        return t->state == TASK_INHERITED || (t->state == TASK_QUEUED && !t->mine &&
-                                              f->gen < t->part->gen && fa_rule(ACCEPT_OLD));
+        return t->state == TASK_INHERITED ||
+               (t->state == TASK_QUEUED && !t->mine && fa_rule(ACCEPT_OLD));
 }
 
 /* One line of the list: keep it, adopt it, or tell the worker that it is void. */
@@ -122,7 +122,7 @@ static void listed(struct fa_disp *d, struct peer *p, const struct fa_item *it) 
         struct part *part = fa_disp_part(d, it->fence.partition);
         struct task *t = fa_disp_task_find(d, &it->id);
 
-        if (!part || !part->loaded || (it->fence.gen > part->gen && fa_rule(GENERATION)))
+        if (!part || !part->loaded)
                 return; /* not mine to judge */
         if (t && t->part != part && t->state != TASK_ELSEWHERE)
                 t = NULL;
@@ -223,9 +223,8 @@ static void on_result(struct fa_disp *d, struct peer *p, const struct fa_item *i
                 fa_disp_answer(d, p, FA_MSG_NOT_MINE, &it->id, &it->fence);
                 return;
         }
-        if (!part->loaded || (it->fence.gen > part->gen && fa_rule(GENERATION)))
-                return; /* not known yet; or a later owner's fence: then I am fenced, and say
-                           nothing */
+        if (!part->loaded)
+                return; /* not known yet: it comes again */
         if (t && t->part != part)
                 t = NULL;
         if (t && (t->state == TASK_FINISHING || t->state == TASK_ACCEPTING))

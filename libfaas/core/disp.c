@@ -208,9 +208,6 @@ static void on_msg(struct fa_disp *d, uint64_t key, const struct fa_msg *m, uint
                 fa_disp_welcome(d, p);
         } else if (!p->incarnation && m->type != FA_MSG_REGISTER) {
                 fa_disp_welcome(d, p); /* forgotten, or never heard of: it says HELLO */
-        } else if (m->epoch != d->epoch && fa_rule(EPOCH)) {
-                d->stats.refused++;
-                fa_disp_welcome(d, p); /* meant for who was here before me */
         } else if (m->type == FA_MSG_DISCONNECT) {
                 peer_down(d, p);
         } else if (from_worker(p, m)) {

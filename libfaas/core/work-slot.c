@@ -130,8 +130,7 @@ void fa_work_ended(struct fa_work *w, struct held *h, const struct fa_outcome *o
         h->state = HELD_RESULT;
         h->again_ns = now_ns + RESEND_NS;
         fa_list_push_back(&w->results, &h->link);
-        if (h->from && h->from->state == LINK_OPEN)
-                fa_work_send_result(w, h->from, h, now_ns);
+        fa_work_offer(w, h, false, now_ns);
 }
 
 static void mean(uint64_t *est, uint64_t sample) {

@@ -118,6 +118,17 @@ struct fa_item *fa_work_item(struct fa_work *w,
         return it;
 }
 
+/* To whoever counts it; while that dispatcher is not there, to all others: one may have taken over. */
+void fa_work_offer(struct fa_work *w, struct held *h, bool everyone, uint64_t now_ns) {
+        if (!everyone && h->from && h->from->state == LINK_OPEN) {
+                fa_work_send_result(w, h->from, h, now_ns);
+                return;
+        }
+        for (unsigned i = 0; i < w->n_links; i++)
+                if (w->links[i].state == LINK_OPEN)
+                        fa_work_send_result(w, &w->links[i], h, now_ns);
+}
+
 void fa_work_send_result(struct fa_work *w, struct link *l, struct held *h, uint64_t now_ns) {
         struct fa_item *it = fa_work_item(w, l, FA_MSG_RESULT, h, now_ns);
 
@@ -329,8 +340,6 @@ static void on_msg(struct fa_work *w, struct link *l, const struct fa_msg *m, ui
                 say_hello(w, l, now_ns); /* it does not know me */
                 return;
         }
-        if (m->epoch != w->cfg.incarnation && fa_rule(EPOCH))
-                return; /* meant for who was here before me */
         l->heard_ns = now_ns;
         switch (m->type) {
         case FA_MSG_WELCOME:
@@ -433,9 +442,7 @@ void fa_work_tick(struct fa_work *w, uint64_t now_ns) {
                 fa_list_remove(first);
                 h->again_ns = now_ns + RESEND_NS;
                 fa_list_push_back(&w->results, first);
-                for (unsigned i = 0; i < w->n_links; i++)
-                        if (w->links[i].state == LINK_OPEN)
-                                fa_work_send_result(w, &w->links[i], h, now_ns);
+                fa_work_offer(w, h, true, now_ns);
         }
         for (unsigned i = 0; i < w->n_links; i++)
                 link_tick(w, &w->links[i], now_ns);

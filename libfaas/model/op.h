@@ -73,31 +73,32 @@ struct fa_op_more {
         struct fa_lease *leases; /* TICK answers: all of them */
         size_t n_leases;
         struct fa_owned *owned; /* START answers: mine. TICK, REBIND: in: what I believe to be mine;
-                                   out: all */
+                                   TICK answers all, REBIND mine */
         size_t n_owned;
         uint64_t tick; /* START, TICK answer: the store's count of ticks */
 };
 
 struct fa_op {
         uint8_t kind;
-        uint8_t state; /* RESTORE: the record's state. REBIND: 0 first, 1 once everything is written again */
+        uint8_t state; /* RESTORE: the record's state; REBIND: FA_REBIND_OWN, FA_REBIND_DONE */
         bool differs;  /* answer of ACCEPT with FAAS_E_EXISTS: other bytes under the same id */
         /*
          * The answer.  0: done.  FAAS_E_EXISTS: a record is there already (ACCEPT) or is final
          * (FINISH), and *rec tells what it says.  FAAS_E_NOENT: no such record.  FAAS_E_GONE: it
          * was collected. FAAS_E_STALE: the record belongs to another partition (FINISH), or the
          * partition to somebody else than believed (TAKE).  FAAS_E_LIMIT: the store is full
-         * (ACCEPT).
+         * (ACCEPT).  -ENOMEM: this op was not done, or its answer is missing; the others of the
+         * group have run, and a new group may ask again.
          */
         int r;
         struct faas_id id;
         uint64_t partition;    /* whose record it is; TAKE, LOAD: which */
         struct fa_fence fence; /* REQUEUE: of the strike; FINISH, RESTORE: of the result */
         uint32_t strikes, retries;
-        uint32_t gen;   /* TAKE answers: the partition's new generation */
-        uint64_t owner; /* TAKE: whom I believe to own it */
-        uint64_t
-                cursor; /* LOAD: where to go on; answers where the next goes on, or FA_CURSOR_END */
+        uint32_t gen;    /* TAKE answers: the partition's new generation */
+        uint64_t owner;  /* TAKE: whom I believe to own it */
+        uint64_t cursor; /* LOAD: where to go on; answers where the next goes on, or FA_CURSOR_END.
+                            FA_REBIND_OWN: the last group whose answer I have */
         struct fa_spec *spec;      /* ACCEPT, RESTORE: one reference */
         struct fa_outcome outcome; /* FINISH, RESTORE of a final: references */
         struct fa_record *rec;   /* answers of ACCEPT, FINISH with FAAS_E_EXISTS; GET; else NULL */
@@ -106,11 +107,23 @@ struct fa_op {
 
 #define FA_CURSOR_END UINT64_MAX
 
+/* After a restart of the store: my partitions are mine still; then, behind my RESTOREs: all is
+ * written. */
+enum { FA_REBIND_OWN, FA_REBIND_DONE };
+
 struct fa_group {
         struct fa_group *next;
         uint64_t epoch; /* 0 for START */
-        uint64_t seq;   /* 1, 2, 3 ... per epoch; 0: not guarded (START, GET alone) */
-        int r; /* 0; FAAS_E_FENCED; FAAS_E_UNAVAILABLE: not run, store not there (START only) */
+        uint64_t seq;   /* 1, 2, 3 ... per epoch; 0: out of the sequence (START, REBIND, RESTORE,
+                           GET) */
+        /*
+         * 0: it ran.  FAAS_E_FENCED: the epoch is over.  To be handed in again, unchanged:
+         * FAAS_E_UNAVAILABLE, the store was not there, a group before it is missing, or REBIND
+         * must come first; FAAS_E_AGAIN, a living owner has not yet RESTOREd its state.  Nothing
+         * was written and no op was answered, unless r is 0.  An answered group is not handed in
+         * again: .cursor and .more->owned are answers by then.
+         */
+        int r;
         size_t bytes; /* payload bytes in it */
         size_t n, cap;
         struct fa_op *ops;

@@ -34,6 +34,9 @@ static inline struct fa_spec *fa_spec_ref(struct fa_spec *s) {
 /* The same bytes submitted?  An id names one content for ever (FAAS_E_EXISTS). */
 bool fa_spec_equal(const struct fa_spec *a, const struct fa_spec *b);
 
+/* A number that two specs with other bytes share with a chance of 2^-64. */
+uint64_t fa_spec_hash(const struct fa_spec *s, uint64_t seed);
+
 /* Bytes that it occupies, payload included: for budgets. */
 size_t fa_spec_size(const struct fa_spec *s);
 

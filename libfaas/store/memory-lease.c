@@ -56,13 +56,25 @@ static bool owns(struct fa_memory *m, uint64_t epoch, uint64_t partition) {
         return p && p->owner == epoch;
 }
 
+uint64_t fa_memory_owner(struct fa_memory *m, uint64_t partition) {
+        const struct fa_mem_part *p = fa_mem_part_find(m, partition);
+
+        return p ? p->owner : 0;
+}
+
+uint64_t fa_memory_lease_age(struct fa_memory *m, uint64_t epoch) {
+        const struct fa_mem_lease *l = fa_mem_lease_find(m, epoch);
+
+        return l ? m->tick - l->tick : UINT64_MAX;
+}
+
 /* Ordinary groups wait after a lost tail until every living owner has written its state again. */
-static bool all_rebound(const struct fa_memory *m) {
+static bool all_restored(const struct fa_memory *m) {
         struct fa_list *it;
 
         for (it = m->leases.next; it != &m->leases; it = it->next) {
                 const struct fa_mem_lease *l = fa_list_entry(it, struct fa_mem_lease, link);
-                if (l->rebound != m->restarts && !expired(m, l))
+                if (l->restored != m->restarts && !expired(m, l))
                         return false;
         }
         return true;
@@ -82,47 +94,82 @@ static bool touches_partition(const struct fa_op *op) {
         }
 }
 
+/* Waits for the others' RESTOREs: it reads or changes what they are about to write. */
 static bool ordinary(const struct fa_group *g) {
-        return g->n && touches_partition(&g->ops[0]) && g->ops[0].kind != FA_OP_RESTORE;
+        for (size_t i = 0; i < g->n; i++)
+                if (touches_partition(&g->ops[i]) && g->ops[i].kind != FA_OP_RESTORE)
+                        return true;
+        return false;
 }
 
-/* Every partition that the group touches is the epoch's. */
-static bool owns_all(struct fa_memory *m, const struct fa_group *g) {
-        uint64_t seen = 0;
+/* START and REBIND make an epoch's right, GET needs none; whatever else there is, is checked. */
+static bool guarded(const struct fa_group *g) {
+        for (size_t i = 0; i < g->n; i++) {
+                uint8_t kind = g->ops[i].kind;
+                if (kind != FA_OP_START && kind != FA_OP_REBIND && kind != FA_OP_GET)
+                        return true;
+        }
+        return g->seq != 0;
+}
 
+/* Before anything is written: a group that is fenced by its last op has not run its first. */
+static bool owns_all(struct fa_memory *m, const struct fa_group *g) {
         for (size_t i = 0; i < g->n; i++) {
                 const struct fa_op *op = &g->ops[i];
-                if (!touches_partition(op) || op->partition == seen)
-                        continue;
-                if (!owns(m, g->epoch, op->partition))
+
+                if (fa_rule(OWNER) && touches_partition(op) && !owns(m, g->epoch, op->partition))
                         return false;
-                seen = op->partition;
+                if (!fa_rule(TICK_CHECK) || op->kind != FA_OP_TICK)
+                        continue;
+                for (size_t k = 0; k < op->more->n_owned; k++)
+                        if (!owns(m, g->epoch, op->more->owned[k].partition))
+                                return false;
         }
         return true;
 }
 
-int fa_mem_guard(struct fa_memory *m, struct fa_group *g, bool *ret_repeat) {
-        struct fa_mem_lease *l = g->epoch ? fa_mem_lease_find(m, g->epoch) : NULL;
+/* One tick at most, however long the gap was; my lease is as young as can be. */
+static void renew(struct fa_memory *m, struct fa_mem_lease *me, uint64_t now_ns) {
+        struct fa_list *it;
 
-        if (g->epoch == 0 || (g->n && g->ops[0].kind == FA_OP_REBIND))
-                return 0; /* START, GET alone, REBIND: nothing to guard yet */
-        if (fa_rule(OWNER) && (!l || !owns_all(m, g)))
-                return FAAS_E_FENCED;
+        if (now_ns - m->tick_at_ns >= m->cfg.tick_ns) {
+                uint64_t gap = (now_ns - m->tick_at_ns) / m->cfg.tick_ns;
+                m->tick += fa_rule(TICK_ONE) ? 1 : gap;
+                m->tick_at_ns = now_ns;
+        }
+        if (m->renew_all && fa_rule(RENEW_ALL))
+                fa_list_for_each (it, &m->leases)
+                        fa_list_entry(it, struct fa_mem_lease, link)->tick = m->tick;
+        m->renew_all = false;
+        me->tick = m->tick;
+}
+
+int fa_mem_guard(struct fa_memory *m, struct fa_group *g, bool *ret_repeat) {
+        struct fa_mem_lease *l;
+
+        if (!guarded(g))
+                return 0;
+        l = fa_mem_lease_find(m, g->epoch);
         if (!l)
-                return 0; /* only without the rule OWNER */
+                return fa_rule(OWNER) ? FAAS_E_FENCED : 0;
+        if (!owns_all(m, g))
+                return FAAS_E_FENCED;
         if (g->seq == 0) {
-                /* RESTORE: once everything is written again, a late copy of it writes nothing. */
-                *ret_repeat = l->rebound == m->restarts;
+                /* RESTORE: once everything is written again, a late copy of it writes nothing.
+                 * TICK: time goes on while groups wait, or the lease of an owner that never comes
+                 * back would never run out. */
+                *ret_repeat = l->restored == m->restarts;
                 return 0;
         }
-        if (l->rebound != m->restarts && fa_rule(REBIND_FIRST))
+        if (l->rebound != m->restarts)
                 return FAAS_E_UNAVAILABLE; /* it has not seen yet that the store was restarted */
-        if (fa_rule(RESTORE_GRACE) && ordinary(g) && !all_rebound(m))
+        if (fa_rule(RESTORE_GRACE) && ordinary(g) && !all_restored(m))
                 return FAAS_E_AGAIN;
         if (!fa_rule(SEQUENCE))
                 return 0;
         if (g->seq > l->last_seq + 1)
-                return FAAS_E_UNAVAILABLE; /* one before it was lost on the way: hand all in again */
+                return FAAS_E_UNAVAILABLE; /* a group before it was lost on the way: hand all in
+                                              again */
         *ret_repeat = g->seq <= l->last_seq;
         if (!*ret_repeat)
                 l->last_seq = g->seq;
@@ -136,11 +183,30 @@ static int lease_add(struct fa_memory *m, uint64_t epoch, const char *name, cons
                 return -ENOMEM;
         l->epoch = epoch;
         l->tick = m->tick;
-        l->rebound = m->restarts;
+        l->rebound = l->restored = m->restarts;
         strncpy(l->name, name, sizeof(l->name) - 1);
         strncpy(l->endpoint, endpoint, sizeof(l->endpoint) - 1);
         fa_list_push_back(&m->leases, &l->link);
         return 0;
+}
+
+/* The older epochs of this name are fenced, and what they own is mine. */
+static void fence_older(struct fa_memory *m, const char *name, uint64_t epoch) {
+        struct fa_list *it, *tmp, *p;
+
+        fa_list_for_each_safe (it, tmp, &m->leases) {
+                struct fa_mem_lease *l = fa_list_entry(it, struct fa_mem_lease, link);
+                if (l->epoch >= epoch || strcmp(l->name, name) != 0)
+                        continue;
+                fa_list_for_each (p, &m->parts) {
+                        struct fa_mem_part *part = fa_list_entry(p, struct fa_mem_part, link);
+                        if (part->owner == l->epoch) {
+                                part->owner = epoch;
+                                part->gen++;
+                        }
+                }
+                lease_free(m, l);
+        }
 }
 
 static int part_add(struct fa_memory *m, uint64_t partition, uint64_t owner) {
@@ -164,6 +230,9 @@ static void tell_owned(struct fa_memory *m, struct fa_op *op, uint64_t owner) {
         fa_list_for_each (it, &m->parts)
                 n++;
         struct fa_owned *v = calloc(n ? n : 1, sizeof(*v));
+        free(op->more->owned); /* what was asked is not the answer, not even without memory */
+        op->more->owned = v;
+        op->more->n_owned = 0;
         if (!v) {
                 op->r = -ENOMEM;
                 return;
@@ -174,8 +243,6 @@ static void tell_owned(struct fa_memory *m, struct fa_op *op, uint64_t owner) {
                 if (!owner || p->owner == owner)
                         v[n++] = (struct fa_owned){p->partition, p->owner, p->gen};
         }
-        free(op->more->owned);
-        op->more->owned = v;
         op->more->n_owned = n;
         op->more->tick = m->tick;
 }
@@ -183,68 +250,77 @@ static void tell_owned(struct fa_memory *m, struct fa_op *op, uint64_t owner) {
 void fa_mem_start(struct fa_memory *m, struct fa_op *op, uint64_t now_ns) {
         const struct fa_op_more *more = op->more;
         uint64_t epoch = FA_MAX(m->last_epoch + 1, now_ns / FA_NS_PER_US);
-        struct fa_list *it, *tmp, *p;
 
-        op->r = part_add(m, epoch, epoch);
-        if (!op->r)
-                op->r = lease_add(m, epoch, more->name, more->endpoint);
+        op->r = lease_add(m, epoch, more->name, more->endpoint);
         if (op->r)
                 return;
-        m->last_epoch = epoch;
-        fa_list_for_each_safe (it, tmp, &m->leases) {
-                struct fa_mem_lease *l = fa_list_entry(it, struct fa_mem_lease, link);
-                if (l->epoch == epoch || strcmp(l->name, more->name) != 0)
-                        continue;
-                fa_list_for_each (p, &m->parts) {
-                        struct fa_mem_part *part = fa_list_entry(p, struct fa_mem_part, link);
-                        if (part->owner == l->epoch) {
-                                part->owner = epoch;
-                                part->gen++;
-                        }
-                }
-                lease_free(m, l);
+        op->r = part_add(m, epoch, epoch);
+        if (op->r) {
+                lease_free(m, fa_mem_lease_find(m, epoch));
+                return;
         }
+        m->last_epoch = epoch;
+        fence_older(m, more->name, epoch);
         op->owner = epoch;
         tell_owned(m, op, epoch);
 }
 
-void fa_mem_rebind(struct fa_memory *m, struct fa_group *g, struct fa_op *op, uint64_t now_ns) {
+/* Does the store know an owner that came after this one? */
+static bool taken(struct fa_memory *m, uint64_t epoch, const struct fa_owned *o) {
+        const struct fa_mem_part *p = fa_mem_part_find(m, o->partition);
+
+        return p && p->owner != epoch &&
+               (p->owner > epoch || p->gen > o->gen || !fa_rule(REBIND_OLDER));
+}
+
+static int rebind_part(struct fa_memory *m, uint64_t epoch, const struct fa_owned *o) {
+        struct fa_mem_part *p = fa_mem_part_find(m, o->partition);
+
+        if (!p) {
+                if (part_add(m, o->partition, epoch))
+                        return -ENOMEM;
+                p = fa_mem_part_find(m, o->partition);
+        }
+        p->owner = epoch;
+        p->gen = FA_MAX(p->gen, o->gen);
+        return 0;
+}
+
+void fa_mem_rebind(struct fa_memory *m, struct fa_group *g, struct fa_op *op) {
         struct fa_mem_lease *l = fa_mem_lease_find(m, g->epoch);
         const struct fa_op_more *more = op->more;
+        bool fresh;
 
-        if (op->state == 1) { /* everything is written again */
+        if (op->state == FA_REBIND_DONE) {
                 if (l)
-                        l->rebound = m->restarts;
+                        l->restored = m->restarts;
                 else
-                        op->r = FAAS_E_FENCED;
+                        g->r = FAAS_E_FENCED;
                 return;
         }
-        for (size_t i = 0; i < more->n_owned; i++) {
-                const struct fa_owned *o = &more->owned[i];
-                struct fa_mem_part *p = fa_mem_part_find(m, o->partition);
-                if (!p) {
-                        op->r = part_add(m, o->partition, g->epoch);
-                        if (op->r)
-                                return;
-                        p = fa_mem_part_find(m, o->partition);
-                } else if (p->owner > g->epoch ||
-                           (p->owner != g->epoch && (p->gen > o->gen || !fa_rule(REBIND_OLDER)))) {
-                        op->r = FAAS_E_FENCED; /* taken by a later owner */
-                        return;
-                }
-                p->owner = g->epoch;
-                p->gen = FA_MAX(p->gen, o->gen);
-        }
-        if (!l) {
+        /* Every epoch has the partition of its own number: who has none was fenced. */
+        if (!l && !more->n_owned)
+                g->r = FAAS_E_FENCED;
+        for (size_t i = 0; i < more->n_owned; i++)
+                if (taken(m, g->epoch, &more->owned[i]))
+                        g->r = FAAS_E_FENCED;
+        if (g->r)
+                return;
+        for (size_t i = 0; i < more->n_owned && !op->r; i++)
+                op->r = rebind_part(m, g->epoch, &more->owned[i]);
+        if (!op->r && !l)
                 op->r = lease_add(m, g->epoch, more->name, more->endpoint);
-                if (op->r)
-                        return;
-                l = fa_mem_lease_find(m, g->epoch);
-                l->rebound = m->restarts - 1;
-        }
+        if (op->r)
+                return;
+        fresh = !l;
+        l = fa_mem_lease_find(m, g->epoch);
+        fence_older(m, l->name, g->epoch);
         l->tick = m->tick;
-        if (l->rebound != m->restarts)
+        if (fresh || l->rebound != m->restarts) { /* else a late copy: it changes nothing */
+                l->rebound = m->restarts;
+                l->restored = m->restarts - 1; /* until FA_REBIND_DONE */
                 l->last_seq = op->cursor;
+        }
         m->last_epoch = FA_MAX(m->last_epoch, g->epoch);
         tell_owned(m, op, g->epoch);
 }
@@ -271,26 +347,10 @@ static void tell_leases(struct fa_memory *m, struct fa_op *op) {
 
 void fa_mem_tick(struct fa_memory *m, struct fa_group *g, struct fa_op *op, uint64_t now_ns) {
         struct fa_mem_lease *me = fa_mem_lease_find(m, g->epoch);
-        const struct fa_op_more *more = op->more;
-        struct fa_list *it;
 
         if (!me)
                 return; /* only without the rule OWNER */
-        for (size_t i = 0; i < more->n_owned && fa_rule(TICK_CHECK); i++)
-                if (!owns(m, g->epoch, more->owned[i].partition)) {
-                        g->r = FAAS_E_FENCED;
-                        return;
-                }
-        if (now_ns - m->tick_at_ns >= m->cfg.tick_ns) {
-                uint64_t gap = (now_ns - m->tick_at_ns) / m->cfg.tick_ns;
-                m->tick += fa_rule(TICK_ONE) ? 1 : gap;
-                m->tick_at_ns = now_ns;
-        }
-        if (m->renew_all && fa_rule(RENEW_ALL))
-                fa_list_for_each (it, &m->leases)
-                        fa_list_entry(it, struct fa_mem_lease, link)->tick = m->tick;
-        m->renew_all = false;
-        me->tick = m->tick;
+        renew(m, me, now_ns);
         tell_leases(m, op);
         tell_owned(m, op, 0);
 }

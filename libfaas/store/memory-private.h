@@ -16,7 +16,8 @@ struct fa_mem_record {
         uint64_t final_at_ns;
         uint64_t partition;
         struct fa_fence strike_fence, fence;
-        struct fa_spec *spec;
+        struct fa_spec *spec; /* open: what to run */
+        uint64_t spec_hash;   /* final: instead of it */
         struct fa_outcome outcome;
         uint32_t strikes, retries;
         uint32_t size; /* bytes counted for it now */
@@ -34,7 +35,9 @@ struct fa_mem_part {
 struct fa_mem_lease {
         struct fa_list link;
         uint64_t epoch, tick, last_seq;
-        uint32_t rebound; /* how many restarts of the store it has lived through */
+        /* The restart of the store after which it bound again, and after which all its state was
+         * written again. */
+        uint32_t rebound, restored;
         char name[FA_NAME_MAX + 1];
         char endpoint[FA_ENDPOINT_MAX];
 };
@@ -59,12 +62,12 @@ struct fa_memory {
 struct fa_mem_part *fa_mem_part_find(struct fa_memory *m, uint64_t partition);
 struct fa_mem_lease *fa_mem_lease_find(struct fa_memory *m, uint64_t epoch);
 
-/* The group's guard: 0, FAAS_E_FENCED, FAAS_E_AGAIN; *ret_repeat: it ran before. */
+/* The group's guard, as struct fa_group.r has it; *ret_repeat: it ran before. */
 int fa_mem_guard(struct fa_memory *m, struct fa_group *g, bool *ret_repeat);
 
 /* The operations on epochs, leases and partitions. */
 void fa_mem_start(struct fa_memory *m, struct fa_op *op, uint64_t now_ns);
-void fa_mem_rebind(struct fa_memory *m, struct fa_group *g, struct fa_op *op, uint64_t now_ns);
+void fa_mem_rebind(struct fa_memory *m, struct fa_group *g, struct fa_op *op);
 void fa_mem_tick(struct fa_memory *m, struct fa_group *g, struct fa_op *op, uint64_t now_ns);
 void fa_mem_take(struct fa_memory *m, struct fa_group *g, struct fa_op *op);
 void fa_mem_lease_deinit(struct fa_memory *m);

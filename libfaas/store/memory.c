@@ -33,7 +33,12 @@ tomb_place(const struct fa_memory *m, unsigned which, const struct faas_id *id) 
         return &m->tombs[which][(h ^ (h >> 16)) & (FA_TOMBS - 1)];
 }
 
+/* A free place reads as the id of zeros, which no generator makes: that one is never remembered. */
 static bool tomb_has(const struct fa_memory *m, const struct faas_id *id) {
+        static const struct faas_id zeros;
+
+        if (memcmp(id, &zeros, sizeof(*id)) == 0)
+                return false;
         return (m->tombs[0] && memcmp(tomb_place(m, 0, id), id, sizeof(*id)) == 0) ||
                (m->tombs[1] && memcmp(tomb_place(m, 1, id), id, sizeof(*id)) == 0);
 }
@@ -65,18 +70,23 @@ static void record_free(struct fa_memory *m, struct fa_mem_record *r) {
         free(r);
 }
 
-static uint32_t outcome_size(const struct fa_outcome *o) {
+static uint32_t open_size(const struct fa_spec *s) {
+        return (uint32_t)(sizeof(struct fa_mem_record) + fa_spec_size(s));
+}
+
+static uint32_t final_size(const struct fa_outcome *o) {
         return (uint32_t)(sizeof(struct fa_mem_record) + fa_blob_len(o->payload) +
                           fa_blob_len(o->text) + fa_blob_len(o->log));
 }
 
-/* The spec is of no use any more: only the result is still asked for. */
+/* Only the result is still asked for.  Of the spec stays what tells other bytes under its id. */
 static void make_final(struct fa_memory *m, struct fa_mem_record *r, uint64_t now_ns) {
+        r->spec_hash = fa_spec_hash(r->spec, m->cfg.seed);
         r->spec = fa_spec_unref(r->spec);
         r->final_at_ns = now_ns;
         fa_list_remove(&r->link);
         fa_list_push_back(&m->finals, &r->link);
-        r->size = outcome_size(&r->outcome);
+        r->size = final_size(&r->outcome);
         m->n_final++;
         m->final_bytes += r->size;
         while (m->final_bytes > m->cfg.result_bytes && m->n_final > 1) {
@@ -129,12 +139,18 @@ static int record_add(struct fa_memory *m, struct fa_op *op, struct fa_mem_recor
         r->state = FAAS_QUEUED;
         r->serial = ++m->serial;
         r->spec = fa_spec_ref(op->spec);
-        r->size = (uint32_t)(sizeof(*r) + fa_spec_size(op->spec));
+        r->size = open_size(op->spec);
         fa_list_push_back(&p->records, &r->link);
         m->n_open++;
         m->open_bytes += r->size;
         *ret = r;
         return 0;
+}
+
+static bool
+differs(const struct fa_memory *m, const struct fa_mem_record *r, const struct fa_spec *spec) {
+        return r->spec ? !fa_spec_equal(r->spec, spec)
+                       : r->spec_hash != fa_spec_hash(spec, m->cfg.seed);
 }
 
 static void run_accept(struct fa_memory *m, struct fa_op *op, bool repeat) {
@@ -145,11 +161,12 @@ static void run_accept(struct fa_memory *m, struct fa_op *op, bool repeat) {
                 r = NULL;
         }
         if (r) {
+                op->differs = differs(m, r, op->spec);
                 /* A repeated group finds what it wrote itself: that is success. */
-                op->r = repeat && r->partition == op->partition && !fa_state_final(r->state)
-                                ? 0
-                                : FAAS_E_EXISTS;
-                op->differs = r->spec && !fa_spec_equal(r->spec, op->spec);
+                if (repeat && r->partition == op->partition && !fa_state_final(r->state) &&
+                    !op->differs)
+                        return;
+                op->r = FAAS_E_EXISTS;
                 tell(op, r);
                 return;
         }
@@ -158,7 +175,7 @@ static void run_accept(struct fa_memory *m, struct fa_op *op, bool repeat) {
         else if (repeat)
                 op->r = FAAS_E_LIMIT; /* it was refused then */
         else if (m->n_open >= m->cfg.max_tasks ||
-                 m->open_bytes + fa_spec_size(op->spec) > m->cfg.max_bytes)
+                 m->open_bytes + open_size(op->spec) > m->cfg.max_bytes)
                 op->r = FAAS_E_LIMIT;
         else
                 op->r = record_add(m, op, &r);
@@ -171,7 +188,7 @@ static void run_finish(struct fa_memory *m, struct fa_op *op, bool repeat, uint6
                 op->r = tomb_has(m, &op->id) ? FAAS_E_GONE : FAAS_E_NOENT;
                 return;
         }
-        if (fa_state_final(r->state) && fa_rule(FINAL_STAYS)) {
+        if (fa_state_final(r->state)) {
                 op->r = repeat && fa_fence_eq(&r->fence, &op->fence) &&
                                         r->state == op->outcome.status
                                 ? 0
@@ -185,8 +202,10 @@ static void run_finish(struct fa_memory *m, struct fa_op *op, bool repeat, uint6
                 tell(op, r);
                 return;
         }
-        if (repeat)
-                return; /* written by the first run, undone by nobody */
+        if (repeat) {
+                op->r = FAAS_E_NOENT; /* so it was then: the record was accepted later */
+                return;
+        }
         uncount(m, r);
         fa_outcome_deinit(&r->outcome);
         fa_outcome_ref(&r->outcome, &op->outcome);
@@ -207,7 +226,7 @@ static void run_requeue(struct fa_memory *m, struct fa_op *op) {
                 op->r = FAAS_E_EXISTS;
                 return;
         }
-        r->strikes = fa_rule(STRIKE_ABSOLUTE) ? op->strikes : r->strikes + (op->strikes > 0);
+        r->strikes = op->strikes;
         r->retries = op->retries;
         r->strike_fence = op->fence;
 }
@@ -222,6 +241,10 @@ static void run_restore(struct fa_memory *m, struct fa_op *op, bool repeat, uint
         }
         if (repeat || (r && !fa_rule(RESTORE_FALLEN)))
                 return;
+        if (!r && tomb_has(m, &op->id)) {
+                op->r = FAAS_E_GONE; /* its submitter has it: what was deleted does not return */
+                return;
+        }
         if (!r && (op->r = record_add(m, op, &r)))
                 return;
         r->strikes = op->strikes;
@@ -294,7 +317,7 @@ static void run_forget(struct fa_memory *m, struct fa_op *op) {
 static void run_hint(struct fa_memory *m, struct fa_op *op) {
         struct fa_mem_record *r = find(m, &op->id);
 
-        if (r)
+        if (r && r->partition == op->partition && !fa_state_final(r->state))
                 r->hinted = 1;
 }
 
@@ -305,7 +328,7 @@ run_op(struct fa_memory *m, struct fa_group *g, struct fa_op *op, bool repeat, u
                 fa_mem_start(m, op, now_ns);
                 break;
         case FA_OP_REBIND:
-                fa_mem_rebind(m, g, op, now_ns);
+                fa_mem_rebind(m, g, op);
                 break;
         case FA_OP_TICK:
                 fa_mem_tick(m, g, op, now_ns);
@@ -430,6 +453,7 @@ uint8_t fa_memory_peek(const struct fa_memory *m, const struct faas_id *id, stru
                 *ret = (struct fa_record){.id = *id,
                                           .partition = r->partition,
                                           .state = r->state,
+                                          .hinted = r->hinted,
                                           .strikes = r->strikes,
                                           .retries = r->retries,
                                           .strike_fence = r->strike_fence,
@@ -447,77 +471,3 @@ void fa_memory_count(const struct fa_memory *m,
         *ret_final = m->n_final;
         *ret_bytes = m->open_bytes + m->final_bytes;
 }
-
-/* ---- the table ---- */
-
-struct memory_store {
-        struct fa_store store; /* first: the table's pointer is the store's */
-        struct fa_memory *m;
-        struct fa_group *first, **last; /* answered, in order */
-};
-
-static void memory_close(struct fa_store *store) {
-        struct memory_store *s = fa_container_of(store, struct memory_store, store);
-
-        while (s->first) {
-                struct fa_group *g = s->first;
-                s->first = g->next;
-                fa_group_free(g);
-        }
-        fa_memory_free(s->m);
-        free(s);
-}
-
-static int memory_open(struct fa_store **ret, const char *url, const struct fa_store_cfg *cfg) {
-        struct memory_store *s = calloc(1, sizeof(*s));
-
-        if (!s)
-                return -ENOMEM;
-        if (fa_memory_new(&s->m, cfg)) {
-                free(s);
-                return -ENOMEM;
-        }
-        s->last = &s->first;
-        *ret = &s->store;
-        return 0;
-}
-
-static void memory_apply(struct fa_store *store, struct fa_group *g, uint64_t now_ns) {
-        struct memory_store *s = fa_container_of(store, struct memory_store, store);
-
-        fa_memory_run(s->m, g, now_ns);
-        g->next = NULL;
-        *s->last = g;
-        s->last = &g->next;
-}
-
-static struct fa_group *memory_reap(struct fa_store *store, uint64_t now_ns) {
-        struct memory_store *s = fa_container_of(store, struct memory_store, store);
-        struct fa_group *g = s->first;
-
-        if (g) {
-                s->first = g->next;
-                if (!s->first)
-                        s->last = &s->first;
-                g->next = NULL;
-        }
-        return g;
-}
-
-static uint64_t memory_deadline(const struct fa_store *store) {
-        return fa_memory_deadline(((const struct memory_store *)store)->m);
-}
-
-static void memory_tick(struct fa_store *store, uint64_t now_ns) {
-        fa_memory_tick(fa_container_of(store, struct memory_store, store)->m, now_ns);
-}
-
-const struct fa_store_ops fa_store_memory = {
-        .scheme = "memory",
-        .open = memory_open,
-        .close = memory_close,
-        .apply = memory_apply,
-        .reap = memory_reap,
-        .deadline = memory_deadline,
-        .tick = memory_tick,
-};

@@ -39,6 +39,31 @@ static void check_strikes(struct world *w, const struct stask *t, const struct f
                     r->strikes, t->deaths);
 }
 
+static bool writes(const struct fa_op *op) {
+        return op->kind == FA_OP_ACCEPT || op->kind == FA_OP_FINISH || op->kind == FA_OP_REQUEUE ||
+               op->kind == FA_OP_RESTORE;
+}
+
+/* Before a group runs: may it take what it wants to take? */
+void check_before(struct world *w, const struct fa_group *g) {
+        w->may_take = true;
+        for (size_t i = 0; i < g->n; i++) {
+                uint64_t owner = fa_memory_owner(w->store, g->ops[i].partition);
+                if (g->ops[i].kind == FA_OP_TAKE && owner != g->epoch &&
+                    fa_memory_lease_age(w->store, owner) < w->store_cfg.lease_ticks)
+                        w->may_take = false;
+        }
+}
+
+/* What was told to anybody must be what the store says, whatever it lost. */
+static void reveal(struct world *w, struct stask *t, const struct fa_outcome *o) {
+        if (t->revealed && !same_outcome(&t->told_end, o))
+                bad(w, "P2: two ends of task %d were told", task_index(w, &t->id));
+        if (!t->revealed)
+                fa_outcome_ref(&t->told_end, o);
+        t->revealed = true;
+}
+
 /* After a group has run: what did it change? */
 void check_group(struct world *w, int n, const struct fa_group *g) {
         struct fa_record rec;
@@ -49,6 +74,10 @@ void check_group(struct world *w, int n, const struct fa_group *g) {
         for (size_t i = 0; i < g->n; i++) {
                 const struct fa_op *op = &g->ops[i];
                 w->n_takes += op->kind == FA_OP_TAKE && op->r == 0;
+                if (op->kind == FA_OP_TAKE && op->r == 0 && !w->may_take)
+                        bad(w, "P7: a partition was taken before its owner's lease had run out");
+                if (writes(op) && fa_memory_owner(w->store, op->partition) != g->epoch)
+                        bad(w, "P5: a fenced epoch wrote task %d", task_index(w, &op->id));
                 if (op->kind == FA_OP_START || op->kind == FA_OP_TAKE) {
                         /* What is hinted and running at a living worker now must not be run again. */
                         for (int k = 0; k < w->n_tasks; k++)
@@ -71,6 +100,9 @@ void check_group(struct world *w, int n, const struct fa_group *g) {
                 if (state == FA_STATE_NOT_FOUND)
                         continue;
                 check_strikes(w, t, &rec);
+                if (rec.strikes < t->strikes)
+                        bad(w, "P6: the strikes of task %d went back", task_index(w, &op->id));
+                t->strikes = rec.strikes;
                 if (t->is_final && (!fa_state_final(state) || !same_outcome(&t->final, &rec.outcome)))
                         bad(w, "P2: the final record of task %d changed", task_index(w, &op->id));
                 if (fa_state_final(state) && !t->is_final) {
@@ -84,12 +116,16 @@ void check_group(struct world *w, int n, const struct fa_group *g) {
 void check_send(struct world *w, int n, const struct fa_msg *m) {
         struct fa_record rec;
 
-        if (w->nodes[n].role != FA_ROLE_DISPATCHER || w->p->store_lose || w->p->memory)
+        if (w->nodes[n].role != FA_ROLE_DISPATCHER || w->p->memory)
                 return;
         for (uint32_t i = 0; i < m->n_items; i++) {
                 const struct fa_item *it = &m->items[i];
                 uint8_t state = fa_memory_peek(w->store, &it->id, &rec);
                 int t = task_index(w, &it->id);
+                if (m->type == FA_MSG_ACK && fa_state_final(state))
+                        reveal(w, task_of(w, &it->id), &rec.outcome);
+                if (w->p->store_lose)
+                        continue;
                 if (m->type == FA_MSG_ACCEPTED && it->state == 0 && state == FA_STATE_NOT_FOUND)
                         bad(w, "P4: ACCEPTED of task %d before the store has it", t);
                 if (m->type == FA_MSG_TASK && state == FA_STATE_NOT_FOUND)
@@ -147,6 +183,7 @@ void check_told(struct world *w, int n, const struct fa_cli_done *d) {
         if (t->told)
                 bad(w, "P2: the client was told the end of task %d twice", i);
         t->told = true;
+        reveal(w, t, o);
         if (o->failure == FAAS_FAILURE_LOST) {
                 if (!w->p->memory)
                         bad(w, "task %d was acknowledged and is LOST: %s", i, outcome_text(d));
@@ -171,7 +208,7 @@ static bool ended(struct world *w, const struct stask *t) {
                 return false;
         if (c->alive && c->inc == t->client_inc)
                 return t->told;
-        if (!t->acked || w->p->memory)
+        if (!t->acked || t->told || w->p->memory)
                 return true;
         state = fa_memory_peek(w->store, &t->id, NULL);
         return fa_state_final(state) || state == FA_STATE_GONE;
@@ -187,6 +224,8 @@ bool all_done(struct world *w) {
                 struct node *n = &w->nodes[i];
                 struct fa_disp_stats s;
                 if (!n->alive || n->stalled_until_ns > w->now_ns)
+                        return false;
+                if (n->cli && n->impostor >= 0)
                         return false;
                 if (n->work && fa_work_held(n->work))
                         return false;
@@ -208,13 +247,26 @@ void check_end(struct world *w) {
                         bad(w, "P1: task %d never ended (acked %d, told %d, in the store %d)", i, t->acked, t->told,
                             fa_memory_peek(w->store, &t->id, NULL));
                 }
-        if (!all_done(w))
-                bad(w, "P1: something is still held, though every task has ended");
+        if (!all_done(w)) {
+                char text[128] = "";
+                for (int i = 0; i < w->n_nodes; i++) {
+                        struct node *n = &w->nodes[i];
+                        struct fa_disp_stats s = {0};
+                        if (n->disp)
+                                fa_disp_stats(n->disp, &s);
+                        snprintf(text + strlen(text), sizeof(text) - strlen(text), " %d:%s%d/%d", i,
+                                 n->alive ? "" : "dead ", n->disp ? (int)s.n_tasks : n->work ? (int)fa_work_held(n->work) : 0,
+                                 n->store.n);
+                }
+                bad(w, "P1: something is still held, though every task has ended:%s", text);
+        }
         fa_memory_count(w->store, &open, &final, &bytes);
-        if (open && !w->p->store_lose)
+        for (int i = 0; open && w->verbose && i < w->n_tasks; i++)
+                if (fa_memory_peek(w->store, &w->tasks[i].id, NULL) == FAAS_QUEUED)
+                        printf("task %d is still open in the store\n", i);
+        if (open)
                 bad(w, "the store still has %d open tasks", (int)open);
         /* A store that only stood still makes nobody look dead. */
-        if (w->p->store_stall && !w->p->disp_crash && !w->p->disp_stall && !w->p->store_lose &&
-            w->n_takes)
+        if ((w->p->store_stall || w->p->store_lose) && !w->p->disp_crash && !w->p->disp_stall && w->n_takes)
                 bad(w, "P7: a dispatcher was taken over, though only the store stood still");
 }

@@ -73,7 +73,9 @@ static void send(struct world *w, int src, uint64_t to, struct fa_msg *m) {
 static void note_accepted(struct world *w, const struct fa_msg *m) {
         for (uint32_t i = 0; m->type == FA_MSG_ACCEPTED && i < m->n_items; i++) {
                 if (m->items[i].state == 0)
-                        task_of(w, &m->items[i].id)->acked = true;
+                        task_of(w, &m->items[i].id)->acked = true; /* an impostor's is caught in flush() */
+                else if (m->items[i].state == FAAS_E_EXISTS || m->items[i].state == FAAS_E_GONE)
+                        continue; /* an impostor: its client checks */
                 else if (!task_of(w, &m->items[i].id)->told) /* else a late repeat of its SUBMIT */
                         bad(w, "task %d was refused with %d", task_index(w, &m->items[i].id),
                             m->items[i].state);
@@ -304,6 +306,13 @@ static void flush(struct world *w, int n) {
                 send(w, n, to, m);
                 fa_msg_free(m);
         }
+        if (node->cli && node->impostor >= 0) {
+                int r = fa_cli_accepted(node->cli, &w->tasks[node->impostor].id);
+                if (r == 0)
+                        bad(w, "other bytes under the id of task %d were accepted", node->impostor);
+                if (r != FAAS_E_AGAIN)
+                        node->impostor = -1;
+        }
         while (node->cli && fa_cli_take(node->cli, NULL, &d) == 0) {
                 check_told(w, n, &d);
                 fa_outcome_deinit(&d.outcome);
@@ -318,7 +327,7 @@ static void machine_new(struct world *w, int n) {
                                  .heartbeat_ns = HEARTBEAT_NS,
                                  .liveness = LIVENESS,
                                  .tick_ns = TICK_NS,
-                                 .lease_ticks = 5,
+                                 .lease_ticks = LEASE_TICKS,
                                  .retain_ns = w->p->store_lose ? RETAIN_NS : 0,
                                  .hints = true,
                                  .seed = w->seed};
@@ -359,6 +368,7 @@ void node_start(struct world *w, int n) {
                 return;
         node->alive = true;
         node->inc++;
+        node->impostor = -1;
         node->wake_at_ns = 0;
         node->n_slots = 1 + (int)rnd(w, MAX_S);
         machine_new(w, n);

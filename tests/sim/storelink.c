@@ -72,7 +72,9 @@ void store_submit(struct world *w, int n) {
 
         while (node->store.n < 16 && (g = fa_disp_group(node->disp))) {
                 int at = node->store.n;
-                if (g->seq == 0) /* control groups overtake what waits in order */
+                if (g->ops[0].kind == FA_OP_REBIND && g->ops[0].state == 0)
+                        at = 0; /* before everything */
+                else if (g->seq == 0) /* control groups overtake what waits in order */
                         for (at = 0; at < node->store.n && node->store.q[at]->seq == 0; at++)
                                 ;
                 memmove(&node->store.q[at + 1], &node->store.q[at],
@@ -84,12 +86,18 @@ void store_submit(struct world *w, int n) {
         }
 }
 
+/* What has not run yet in this connection runs later, in its order, or never. */
+static void old_connection(struct world *w, struct adapter *a) {
+        a->late_ns[a->conn % 64] = chance(w, 300) ? FA_NEVER : chance(w, 500) ? rnd(w, 300 * MS) : 0;
+}
+
 void adapter_drop(struct world *w, int n) {
         struct adapter *a = &w->nodes[n].store;
 
         for (int i = 0; i < a->n; i++)
                 fa_group_free(a->q[i]);
         a->n = 0;
+        old_connection(w, a);
         a->conn++; /* what is under way in the old connection still runs; its answers reach nobody */
         a->broken = false;
         a->run_id = 0;
@@ -119,6 +127,7 @@ void store_break(struct world *w, int n) {
         if (!node->alive || node->store.broken)
                 return;
         w->n_faults++;
+        old_connection(w, &node->store);
         node->store.broken = true;
         if (w->verbose)
                 printf("%8.3f ms  %d loses its connection to the store\n", (double)w->now_ns / MS, n);
@@ -140,9 +149,24 @@ void store_exec(struct world *w, struct happening *h) {
         struct node *node = &w->nodes[h->dst];
         struct happening *reply;
         struct fa_group *g = h->group;
-        uint64_t at;
+        uint64_t at, late_ns = node->store.late_ns[h->gen % 64];
         bool current = node->alive && node->inc == h->dst_inc && h->gen == node->store.conn;
 
+        if (!current && late_ns == FA_NEVER) {
+                h->group = copy_free(g);
+                happening_free(h);
+                return;
+        }
+        if (!current && !h->key && late_ns) { /* lies in the old connection for a while */
+                struct happening *late = happen(w, w->now_ns + late_ns, W_EXEC, h->dst);
+                late->group = g;
+                late->gen = h->gen;
+                late->dst_inc = h->dst_inc;
+                late->key = 1;
+                h->group = NULL;
+                happening_free(h);
+                return;
+        }
         if (w->store_down || w->store_stalled_ns > w->now_ns) {
                 if (w->store_down || (!current && chance(w, 500))) {
                         h->group = copy_free(g);
@@ -160,10 +184,13 @@ void store_exec(struct world *w, struct happening *h) {
         }
         if (w->p->store_lose)
                 log_group(w, group_copy(g));
+        check_before(w, g);
         fa_memory_run(w->store, g, w->now_ns);
         if (w->verbose)
                 printf("%8.3f ms  store runs group %lu of %lu from %d (%zu ops, kind %d) -> %d\n",
                        (double)w->now_ns / MS, g->seq, g->epoch, h->dst, g->n, g->n ? g->ops[0].kind : -1, g->r);
+        for (size_t i = 0; w->verbose && i < g->n; i++)
+                printf("                 op %d task %d -> %d\n", g->ops[i].kind, g->ops[i].id.b[15], g->ops[i].r);
         check_group(w, h->dst, g);
         if (!current) { /* a leftover of an old connection: nobody hears the answer */
                 h->group = copy_free(g);
@@ -219,8 +246,8 @@ void store_reply(struct world *w, struct happening *h) {
                 again->dst_inc = h->dst_inc;
                 h->group = NULL;
         } else if (mine && !h->group) {
-                if (w->store_down || w->store_stalled_ns > w->now_ns) {
-                        struct happening *again = happen(w, w->now_ns + 20 * MS, W_REPLY, h->dst);
+                if (w->store_down || w->store_stalled_ns > w->now_ns || node->store.not_before_ns > w->now_ns) {
+                        struct happening *again = happen(w, w->now_ns + 10 * MS, W_REPLY, h->dst);
                         again->dst_inc = h->dst_inc;
                 } else {
                         reconnect(w, h->dst);
@@ -263,6 +290,8 @@ void store_up(struct world *w) {
         fa_memory_restarted(w->store);
         w->store_down = false;
         w->run_id++;
+        for (int i = 0; i < w->n_d; i++) /* within two ticks: what LEASE_TICKS allows */
+                w->nodes[i].store.not_before_ns = w->now_ns + rnd(w, 190 * MS);
 }
 
 void store_log_free(struct world *w) {

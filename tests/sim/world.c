@@ -74,6 +74,22 @@ static void make_tasks(struct world *w) {
         }
 }
 
+/* Another client uses the id of an accepted task for other bytes: it must be told so. */
+static void impostor(struct world *w) {
+        int i = (int)rnd(w, (uint64_t)w->n_tasks), k = w->n_d + w->n_w + (int)rnd(w, (uint64_t)w->n_c);
+        struct stask *t = &w->tasks[i];
+        struct node *n = &w->nodes[k];
+        struct fa_item it = {.id = t->id, .function = {(const uint8_t *)"other", 5}};
+
+        if (!t->acked || t->told || n->index == w->n_d + w->n_w + t->client || !n->alive ||
+            n->stalled_until_ns > w->now_ns || n->impostor >= 0 || w->p->store_lose || w->p->client_crash)
+                return;
+        n->impostor = i;
+        if (fa_cli_submit(n->cli, &it, w->now_ns))
+                bad(w, "a submit within the window was refused");
+        node_wake(w, k);
+}
+
 static void submit_next(struct world *w) {
         struct stask *t = &w->tasks[w->n_submitted];
         struct node *n = &w->nodes[w->n_d + w->n_w + t->client];
@@ -97,6 +113,8 @@ static void submit_next(struct world *w) {
         t->client_inc = (uint32_t)n->inc;
         w->n_submitted++;
         node_wake(w, w->n_d + w->n_w + t->client);
+        if (chance(w, 30))
+                impostor(w);
         if (chance(w, 600))
                 submit_next(w);
         else
@@ -140,6 +158,8 @@ static void faults(struct world *w) {
                 crash(w, pick(w, FA_ROLE_WORKER), rnd(w, 600 * MS));
         if (chance(w, p->disp_crash))
                 crash(w, pick(w, FA_ROLE_DISPATCHER), chance(w, 500) ? rnd(w, 100 * MS) : rnd(w, 2000 * MS));
+        if (w->now_ns < 300 * MS && chance(w, p->early_crash))
+                crash(w, pick(w, FA_ROLE_DISPATCHER), 10 * MS);
         if (chance(w, p->client_crash))
                 crash(w, pick(w, FA_ROLE_CLIENT), rnd(w, 200 * MS));
         if (chance(w, p->worker_stall))
@@ -153,7 +173,7 @@ static void faults(struct world *w) {
                 uint64_t until = w->now_ns + rnd(w, 3000 * MS);
                 w->store_stalled_ns = FA_MAX(w->store_stalled_ns, until);
         }
-        if (p->store_lose && !w->lost_tail && w->now_ns > 300 * MS && chance(w, p->store_lose))
+        if (p->store_lose && !w->lost_tail && w->now_ns > 330 * MS && chance(w, p->store_lose))
                 store_lose(w);
         if (chance(w, p->cut)) {
                 int a = (int)rnd(w, (uint64_t)w->n_d), b = pick(w, rnd(w, 2) ? FA_ROLE_WORKER : FA_ROLE_CLIENT);
@@ -197,6 +217,10 @@ static void step(struct world *w, struct happening *h) {
         happening_free(h);
 }
 
+static bool p_early(const struct world *w) {
+        return w->p->early_crash > 0;
+}
+
 static void build(struct world *w) {
         w->n_d = w->p->n_d;
         w->n_w = 1 + (int)rnd(w, MAX_W);
@@ -208,7 +232,7 @@ static void build(struct world *w) {
                                              .result_bytes = 1u << 30,
                                              .result_ttl_ns = 3600 * FA_NS_PER_S,
                                              .tick_ns = TICK_NS,
-                                             .lease_ticks = 5,
+                                             .lease_ticks = LEASE_TICKS,
                                              .seed = w->seed};
         if (fa_memory_new(&w->store, &w->store_cfg))
                 abort();
@@ -220,7 +244,7 @@ static void build(struct world *w) {
                 happen(w, rnd(w, 50 * MS), W_RESTART, i);
         }
         make_tasks(w);
-        happen(w, 10 * MS, W_SUBMIT, 0);
+        happen(w, (p_early(w) ? 350 : 10) * MS, W_SUBMIT, 0);
         happen(w, 20 * MS, W_FAULT, 0);
         w->faults_end_ns = (1000 + rnd(w, 4000)) * MS;
 }
@@ -242,7 +266,10 @@ static void tear_down(struct world *w) {
         }
         fa_heap_deinit(&w->heap);
         for (int i = 0; i < w->n_tasks; i++)
+{
                 fa_outcome_deinit(&w->tasks[i].final);
+                fa_outcome_deinit(&w->tasks[i].told_end);
+        }
         store_log_free(w);
         fa_memory_free(w->store);
 }
@@ -261,6 +288,7 @@ bool world_run(struct world *w, uint64_t seed, const struct profile *p, bool ver
         while (!w->violation[0] && (n = fa_heap_peek(&w->heap))) {
                 w->now_ns = n->key / 64;
                 if (w->now_ns > w->faults_end_ns + patience_ns) {
+                        check_end(w);
                         bad(w, "not everything has ended %d s after the last fault", (int)(patience_ns / FA_NS_PER_S));
                         break;
                 }

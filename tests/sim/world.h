@@ -20,6 +20,7 @@ enum { MAX_D = 2, MAX_W = 3, MAX_C = 2, MAX_T = 64, MAX_S = 3, SLOT_Q = 256 };
 #define MS UINT64_C(1000000)
 #define HEARTBEAT_NS (100 * MS)
 #define LIVENESS 3
+#define LEASE_TICKS 3 /* reconnects take less than one tick: enough with RENEW_ALL */
 #define TICK_NS (100 * MS)
 #define RETAIN_NS (1500 * MS) /* longer than the store's fsync interval */
 #define FSYNC_NS (1000 * MS)
@@ -32,6 +33,7 @@ struct profile {
         int slot_crash, worker_crash, worker_stall, disp_crash, disp_stall, client_crash;
         int store_break, store_stall, store_lose, cut; /* cut: a link silent for a while */
         int poison, killer, failing, looping; /* kinds of tasks, in 1/100 */
+        int early_crash;                  /* of dispatchers, before the first submit */
         bool memory;                      /* the store dies with its only dispatcher */
 };
 
@@ -45,8 +47,11 @@ struct stask {
         int ran_at; /* where it ran last */
         uint64_t ran_inc;
         uint64_t run_ns;
-        bool submitted, acked, told, cancelled;
+        bool submitted, acked, told;
         int executions, deaths; /* deaths: of slots and workers while it was started there */
+        uint32_t strikes; /* most that the store had */
+        bool revealed; /* its end was told to a worker or a client */
+        struct fa_outcome told_end;
         bool lone;              /* see check.c: must not be executed again while its worker lives */
         struct fa_outcome final; /* as the store has it first */
         bool is_final, forgotten;
@@ -80,7 +85,9 @@ struct adapter {
         int n;
         uint64_t conn; /* number of the connection; answers on an older one do not arrive */
         uint64_t last_exec_ns, run_id;
+        uint64_t late_ns[64]; /* how long the rest of an old connection lies there; FA_NEVER: it is gone */
         bool broken;
+        uint64_t not_before_ns; /* it connects again no sooner */
 };
 
 struct node {
@@ -96,6 +103,7 @@ struct node {
         struct adapter store;
         struct sslot slots[MAX_S];
         int n_slots;
+        int impostor; /* task whose id this client uses for other bytes; -1 */
 };
 
 struct logged { /* one group that the store ran, or a restart of it */
@@ -121,6 +129,7 @@ struct world {
         int n_tasks, n_submitted;
         uint64_t faults_end_ns;
         int n_faults, n_takes;
+        bool may_take;
         bool verbose;
         char violation[256];
 };
@@ -155,6 +164,7 @@ void adapter_drop(struct world *w, int n);
 
 /* check.c */
 void bad(struct world *w, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void check_before(struct world *w, const struct fa_group *g);
 void check_group(struct world *w, int n, const struct fa_group *g);
 void check_send(struct world *w, int n, const struct fa_msg *m);
 void check_run(struct world *w, int n, int t);
