@@ -214,7 +214,8 @@ static unsigned count_cpus(void) {
 
 /* One allocation: the rows, then the names.  A zygote that was killed is started from it again. */
 static int copy_functions(struct faas_client *c, const struct faas_function *functions) {
-        size_t n = 0, bytes = 0;
+        size_t n = 0;
+        size_t bytes = 0;
         char *names;
 
         for (; functions && functions[n].name; n++)

@@ -213,7 +213,7 @@ FA_PUBLIC int faas_submit_many(struct faas_client *c,
         int r = fa_client_enter(c, "faas_submit_many");
 
         if (r == 0 && n && !tasks)
-                r = fa_error(-EINVAL, "faas_submit_many: no tasks");
+                r = fa_error(-EINVAL, "faas_submit_many: tasks must not be NULL");
         if (r == 0) {
                 r = submit(c, tasks, n, ret_ids, &accepted);
                 fa_client_leave(c);

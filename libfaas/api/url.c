@@ -61,7 +61,8 @@ static int parse_option(struct fa_url *u, const char *text, const char *p, size_
 }
 
 int fa_url_parse(struct fa_url *ret, const char *text) {
-        const char *p = text + sizeof(SCHEME) - 1, *end;
+        const char *p = text + sizeof(SCHEME) - 1;
+        const char *end;
         int r;
 
         if (strncmp(text, SCHEME, sizeof(SCHEME) - 1) != 0) {

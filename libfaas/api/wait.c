@@ -17,11 +17,15 @@
 
 /* struct faas_result keeps its references in its own members: filling it cannot fail. */
 static void keep(uint64_t *place, struct fa_blob *b) {
-        *place = (uint64_t)(uintptr_t)b;
+        static_assert(sizeof(b) <= sizeof(*place), "a pointer fits");
+        memcpy(place, &b, sizeof(b));
 }
 
 static struct fa_blob *kept(const uint64_t *place) {
-        return (struct fa_blob *)(uintptr_t)*place;
+        struct fa_blob *b;
+
+        memcpy(&b, place, sizeof(b));
+        return b;
 }
 
 FA_PUBLIC void faas_result_clear(struct faas_result *r) {
@@ -63,10 +67,10 @@ void fa_result_fill(struct faas_result *ret, struct fa_cli_done *done) {
 static int
 take(struct faas_client *c, const struct faas_id *id, int timeout_ms, struct fa_cli_done *ret) {
         uint64_t until_ns = fa_client_until(timeout_ms);
-        int r, turn;
+        int r;
 
         for (;;) {
-                turn = fa_client_turn(c);
+                int turn = fa_client_turn(c);
                 if (turn == 0)
                         (void)fa_client_deliver(c);
                 r = fa_cli_take(c->cli, id, ret);

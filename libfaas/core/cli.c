@@ -11,46 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/clock.h"
-#include "base/list.h"
-#include "base/map.h"
-#include "base/rule.h"
-
-enum { CT_SENT, CT_OPEN, CT_DONE, CT_REFUSED };
-
-struct ctask {
-        struct fa_map_node node;
-        struct fa_list link;  /* c->sent, ->open, ->done, or ->refused */
-        struct fa_spec *spec; /* until it is done */
-        struct fa_outcome outcome;
-        uint64_t done_ns;    /* DONE: since when */
-        uint64_t missing_ns; /* OPEN: since when the dispatcher does not know it; 0: it does */
-        uint32_t size;       /* counted against the window */
-        uint32_t strikes;
-        uint8_t state;
-        uint8_t refused; /* FAAS_E_ */
-};
-
-struct fa_cli {
-        struct fa_cli_cfg cfg;
-        struct fa_map tasks;
-        struct fa_list sent, open, done, refused;
-        size_t n_sent, n_open, n_refused;
-        uint64_t bytes;
-        struct fa_lane lanes[FA_ENDPOINTS_MAX];
-        unsigned n_lanes, at;
-        bool welcome; /* the dispatcher knows me */
-        uint64_t epoch, interval_ns, heard_ns, sent_ns;
-        uint32_t liveness;
-        uint64_t n_submits, submits_at_beat;
-        uint64_t ask_missing_ns; /* when to ask again for tasks that are missing; FA_NEVER */
-        struct fa_outbox outbox;
-        struct {
-                bool active, answered, with_result;
-                uint8_t state;
-                struct fa_cli_done done;
-        } ask;
-};
+#include "core/cli-private.h"
 
 int fa_cli_new(struct fa_cli **ret, const struct fa_cli_cfg *cfg) {
         struct fa_cli *c = calloc(1, sizeof(*c));
@@ -92,7 +53,7 @@ struct fa_cli *fa_cli_free(struct fa_cli *c) {
         return NULL;
 }
 
-static struct ctask *find(const struct fa_cli *c, const struct faas_id *id) {
+struct ctask *fa_cli_find(const struct fa_cli *c, const struct faas_id *id) {
         struct fa_map_node *n = fa_map_find(&c->tasks, id);
 
         return n ? fa_container_of(n, struct ctask, node) : NULL;
@@ -165,16 +126,8 @@ static int submit_again(const struct ctask *t, const struct fa_item *it) {
         return same ? 0 : FAAS_E_EXISTS;
 }
 
-bool fa_cli_full(const struct fa_cli *c) {
-        return c->tasks.n >= c->cfg.window_tasks;
-}
-
-uint64_t fa_cli_bytes(const struct fa_cli *c) {
-        return c->bytes;
-}
-
 int fa_cli_submit(struct fa_cli *c, const struct fa_item *it, uint64_t now_ns) {
-        struct ctask *t = find(c, &it->id);
+        struct ctask *t = fa_cli_find(c, &it->id);
 
         if (t)
                 return submit_again(t, it);
@@ -205,7 +158,7 @@ static void leave(struct fa_cli *c, struct ctask *t) {
         c->n_refused -= t->state == CT_REFUSED;
 }
 
-static void drop(struct fa_cli *c, struct ctask *t) {
+void fa_cli_drop(struct fa_cli *c, struct ctask *t) {
         leave(c, t);
         c->bytes -= t->size;
         fa_map_remove(&c->tasks, &t->node);
@@ -230,7 +183,7 @@ static void end(struct fa_cli *c,
 }
 
 static void on_accepted(struct fa_cli *c, const struct fa_item *it) {
-        struct ctask *t = find(c, &it->id);
+        struct ctask *t = fa_cli_find(c, &it->id);
 
         if (!t || t->state != CT_SENT)
                 return;
@@ -277,7 +230,7 @@ static void answer(struct fa_cli *c, const struct fa_item *it, const struct fa_o
 }
 
 static void on_done(struct fa_cli *c, const struct fa_item *it, uint64_t now_ns) {
-        struct ctask *t = find(c, &it->id);
+        struct ctask *t = fa_cli_find(c, &it->id);
         const struct fa_outcome o = {
                 .status = it->state,
                 .failure = it->failure,
@@ -324,7 +277,7 @@ static void send_ask(struct fa_cli *c, uint64_t now_ns) {
                 return;
         it->id = c->ask.done.id;
         /* The answer also ends a task of mine: then it must bring the result. */
-        m->more |= c->ask.with_result || find(c, &it->id);
+        m->more |= c->ask.with_result || fa_cli_find(c, &it->id);
 }
 
 static void on_welcome(struct fa_cli *c, const struct fa_msg *m, uint64_t now_ns) {
@@ -383,7 +336,7 @@ void fa_cli_tick(struct fa_cli *c, uint64_t now_ns) {
         struct fa_list *it;
 
         while (expiry(c) <= now_ns)
-                drop(c, fa_list_entry(fa_list_first(&c->done), struct ctask, link));
+                fa_cli_drop(c, fa_list_entry(fa_list_first(&c->done), struct ctask, link));
         if (now_ns >= c->ask_missing_ns) {
                 c->ask_missing_ns = FA_NEVER;
                 fa_list_for_each (it, &c->open) {
@@ -426,76 +379,6 @@ struct fa_outbox *fa_cli_outbox(struct fa_cli *c) {
         return &c->outbox;
 }
 
-int fa_cli_accepted(struct fa_cli *c, const struct faas_id *id) {
-        struct ctask *t = find(c, id);
-        int r;
-
-        if (!t)
-                return FAAS_E_NOENT;
-        if (t->state == CT_SENT)
-                return FAAS_E_AGAIN;
-        if (t->state != CT_REFUSED)
-                return 0;
-        r = t->refused;
-        drop(c, t);
-        return r;
-}
-
-size_t fa_cli_unanswered(const struct fa_cli *c) {
-        return c->n_sent + c->n_refused;
-}
-
-size_t fa_cli_refused(const struct fa_cli *c) {
-        return c->n_refused;
-}
-
-static void take(struct fa_cli *c, struct ctask *t, struct fa_cli_done *ret) {
-        ret->id = t->node.key;
-        ret->strikes = t->strikes;
-        ret->outcome = t->outcome;
-        t->outcome = (struct fa_outcome)FA_OUTCOME_NULL;
-        drop(c, t);
-}
-
-int fa_cli_take(struct fa_cli *c, const struct faas_id *id, struct fa_cli_done *ret) {
-        struct fa_list *first = fa_list_first(&c->done);
-        struct ctask *t;
-
-        if (!id) {
-                if (first)
-                        take(c, fa_list_entry(first, struct ctask, link), ret);
-                else
-                        return c->n_sent + c->n_open ? FAAS_E_AGAIN : FAAS_E_NOENT;
-                return 0;
-        }
-        t = find(c, id);
-        if (!t)
-                return FAAS_E_NOENT;
-        if (t->state != CT_DONE)
-                return FAAS_E_AGAIN;
-        take(c, t, ret);
-        return 0;
-}
-
-bool fa_cli_has_done(const struct fa_cli *c) {
-        return !fa_list_empty(&c->done);
-}
-
-uint8_t fa_cli_peek(const struct fa_cli *c, const struct faas_id *id, struct fa_cli_done *ret_ref) {
-        const struct ctask *t = find(c, id);
-
-        if (!t || t->state == CT_REFUSED)
-                return FA_STATE_NOT_FOUND;
-        if (t->state != CT_DONE)
-                return FAAS_QUEUED;
-        if (ret_ref) {
-                ret_ref->id = *id;
-                ret_ref->strikes = t->strikes;
-                fa_outcome_ref(&ret_ref->outcome, &t->outcome);
-        }
-        return t->outcome.status;
-}
-
 int fa_cli_ask(struct fa_cli *c,
                const struct faas_id *id,
                bool with_result,
@@ -524,8 +407,4 @@ int fa_cli_answer(struct fa_cli *c, uint8_t *ret_state, struct fa_cli_done *ret)
         }
         c->ask.active = c->ask.answered = false;
         return 0;
-}
-
-size_t fa_cli_open_count(const struct fa_cli *c) {
-        return c->n_sent + c->n_open;
 }
