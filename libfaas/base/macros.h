@@ -16,6 +16,15 @@
         }))
 
 #define fa_container_of(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
+/* The same place without const, for C interfaces that only forgot to say that they do not write. */
+static inline void *fa_unconst(const void *p) {
+        union {
+                const void *in;
+                void *out;
+        } u = {p};
+        return u.out;
+}
+
 #define FA_ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 #define FA_MIN(a, b) ((a) < (b) ? (a) : (b))
 #define FA_MAX(a, b) ((a) > (b) ? (a) : (b))

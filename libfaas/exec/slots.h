@@ -6,8 +6,8 @@
  *
  * Processes.  The zygote is double-forked when the pool opens, so it is nobody's child; it has no
  * fd but its own socket, the slots' stderr pipes and /dev/null on 0 and 1, default signals, and
- * ends with EOF on its socket.  It forks each slot, reaps it, keeps the last FA_LOG_MAX bytes of its
- * standard error, kills it when its task's time is over (also while the host sleeps or is
+ * ends with EOF on its socket.  It forks each slot, reaps it, keeps the last FA_LOG_MAX bytes of
+ * its standard error, kills it when its task's time is over (also while the host sleeps or is
  * stopped), and ends whatever a dead slot left running (subreaper, process group).
  *
  * Order.  A slot runs its tasks in the order in which they were given, and several may wait in its
@@ -16,7 +16,17 @@
  * task had started, and fa_slots_recall() takes back those that had not.  The page is written by
  * the slot too: every number read from it is checked against what was handed out.
  *
- * Lost zygote (killed from outside): every slot is reported down, and it is started anew.
+ * Lost zygote (killed from outside): every slot is reported down, and it is started anew; with
+ * functions of the host that is a new snapshot, of the host as it is then.
+ *
+ * What a dead slot leaves running is ended: its process group at once, orphans of its session and
+ * what left that session at the zygote's next look, which is at each death of a slot or an orphan.
+ * If the zygote itself is killed, slots die with it, but not what they have forked.
+ *
+ * The host: a fork of it that does not exec shares the zygote's socket and so keeps the zygote
+ * alive; its fa_slots_close() closes its copies only.  A host that is a subreaper or process 1 is
+ * the zygote's parent after all, and gets its SIGCHLD.  Locks that other threads hold when the
+ * zygote is forked stay locked in all slots, malloc's excepted.
  */
 #pragma once
 
@@ -30,12 +40,14 @@
 struct fa_slots;
 
 struct fa_slots_cfg {
-        unsigned n_slots;                      /* 1..FA_SLOTS_MAX */
-        const struct faas_function *functions; /* of the host program: the zygote is its snapshot; may be NULL */
-        const char *const *modules;            /* shared objects to load, NULL-terminated; NULL: none. With
-                                                  modules and no functions the zygote is the helper program,
-                                                  started with posix_spawn: safe with threads */
-        bool builtins;                         /* noop, echo, sleep, heavy, xheavy, fail, crash */
+        unsigned n_slots; /* 1..FA_SLOTS_MAX */
+        const struct faas_function
+                *functions; /* of the host program: the zygote is its snapshot; may be NULL */
+        const char *const *modules; /* shared objects to load, NULL-terminated; NULL: none. With
+                                       modules and no functions the zygote is the helper program,
+                                       started with posix_spawn: safe with threads */
+        bool builtins;              /* noop, echo, sleep, heavy, xheavy, fail, crash */
+        uint32_t first_seq;         /* for tests of the wrap; 0: 1 */
 };
 
 /* A task on its way into a slot; borrowed for the call. */
@@ -48,11 +60,16 @@ struct fa_slot_task {
 
 enum fa_slot_event_kind {
         FA_SLOT_UP,       /* the slot is ready for tasks: at open, and after each replacement */
-        FA_SLOT_RESULT,   /* task seq ended; .outcome is COMPLETED or FAILED (FUNCTION, LIMIT, NO_FUNCTION) */
-        FA_SLOT_RETURNED, /* answers fa_slots_recall(): all tasks after seq were not and will not be started */
-        FA_SLOT_DOWN,     /* the slot is dead; its tasks without a RESULT are gone. .started says whether task
-                             .seq had been claimed and had no result: that one's end is .outcome (FAILED:
-                             CRASHED with the signal, EXITED with the status, TIMEOUT; with .log) */
+        FA_SLOT_RESULT,   /* task seq ended; .outcome is COMPLETED or FAILED (FUNCTION, LIMIT,
+                             NO_FUNCTION) */
+        FA_SLOT_RETURNED, /* answers fa_slots_recall(): the tasks after seq that were given before
+                             it were not and will not be started */
+        FA_SLOT_DOWN, /* the slot is dead; its tasks without a RESULT are gone.  .started: one was
+                         running, or had ended and its result was not on its way yet: .seq, and
+                         .outcome is its end (FAILED: CRASHED with the signal, EXITED with the
+                         status, TIMEOUT; with .log).  Tasks before .seq had ended without harm,
+                         only their results are lost; tasks after it were not begun, unless the slot
+                         was ended for rubbish that it wrote */
 };
 
 struct fa_slot_event {
@@ -65,11 +82,15 @@ struct fa_slot_event {
 
 /*
  * Starts the zygote and asks for all slots; waits until the zygote has answered that every module
- * is loaded (at most a few seconds; a module's constructor may run here).  FA_SLOT_UP events follow.
+ * is loaded (at most a few seconds; a module's constructor may run here).  FA_SLOT_UP events
+ * follow.
  *
  * Return: 0; FAAS_E_NOENT a module cannot be read or has no faas_module; FAAS_E_VERSION another
- * FAAS_MODULE_ABI; FAAS_E_EXISTS a name twice; -EINVAL a bad name; -EMFILE, -EAGAIN (fork refused),
- * -ENOMEM.  fa_error() has the text.  On failure nothing is left behind.
+ * FAAS_MODULE_ABI, or a helper program of another version; FAAS_E_EXISTS a name twice; FAAS_E_LIMIT
+ * more than FA_FUNCTIONS_MAX; -EINVAL a bad name, no function at all, or a bad number of slots;
+ * -ENOENT no helper program ($FAAS_SLOTS_HELPER, else where it was installed); -ECHILD it ended at
+ * once; -ETIMEDOUT a module took over 10 s; -EMFILE, -EAGAIN (fork refused), -ENOMEM.  fa_error()
+ * has the text.  On failure nothing is left behind.
  */
 int fa_slots_open(struct fa_slots **ret, const struct fa_slots_cfg *cfg);
 
@@ -84,12 +105,20 @@ const char *const *fa_slots_functions(const struct fa_slots *s, size_t *ret_n);
  * FA_SLOT_UP.  Nothing is written before fa_slots_flush().  0; FAAS_E_GONE the slot is down (its
  * event comes or came); -ENOMEM.
  */
-int fa_slots_run(struct fa_slots *s, unsigned slot, const struct fa_slot_task *t, uint32_t *ret_seq);
+int fa_slots_run(struct fa_slots *s,
+                 unsigned slot,
+                 const struct fa_slot_task *t,
+                 uint32_t *ret_seq);
 
-/* Writes what is queued, one system call per slot as far as its socket takes it; the rest follows by itself. */
+/* Writes what is queued, one system call per slot as far as its socket takes it; the rest follows
+ * by itself. */
 void fa_slots_flush(struct fa_slots *s);
 
-/* Takes back all tasks of the slot that it has not claimed; answered at once by FA_SLOT_RETURNED. */
+/*
+ * Takes back all tasks of the slot that it has not claimed; answered by FA_SLOT_RETURNED, which is
+ * there at once.  0; FAAS_E_GONE the slot is down, or was just found to have written over its
+ * control page; -ENOMEM.
+ */
 int fa_slots_recall(struct fa_slots *s, unsigned slot);
 
 /* Kills the slot (cancel of a running task); FA_SLOT_DOWN follows, with signal 9. */
@@ -101,11 +130,18 @@ void fa_slots_kill(struct fa_slots *s, unsigned slot);
  */
 int fa_slots_next(struct fa_slots *s, struct fa_slot_event *ret);
 
-/* Level-triggered: readable when fa_slots_next() has something or queued bytes can go on. */
+/*
+ * Level-triggered: readable when there is something to read, or when queued bytes can go on.  What
+ * has been read but not yet been taken by fa_slots_next() it does not show: fa_slots_deadline()
+ * does.
+ */
 int fa_slots_fd(const struct fa_slots *s);
 
-/* When fa_slots_next() must be called although the fd is silent (a slot could not be forked and is
- * tried again with growing pauses); FA_NEVER: not at all. */
+/*
+ * When fa_slots_next() must be called although the fd is silent: 0, at once, while it has events in
+ * hand (after fa_slots_recall(), or if it was not called until FAAS_E_AGAIN); the end of the pause
+ * when a slot or the zygote could not be forked and is to be tried again; FA_NEVER: not at all.
+ */
 uint64_t fa_slots_deadline(const struct fa_slots *s);
 
 /* For tests: the pid of a slot (0: down) and of the zygote. */

@@ -1,0 +1,15 @@
+/* slot.h - the child that runs functions */
+#pragma once
+
+#include "exec/channel.h"
+#include "exec/module.h"
+
+struct fa_slot_env {
+        int sock; /* its end of the channel, blocking */
+        int wake; /* eventfd of the zygote */
+        struct fa_control *control;
+        const struct fa_registry *registry;
+};
+
+/* Speaks HELLO, then runs tasks until the channel ends; the process is all its own. */
+_Noreturn void fa_slot_main(const struct fa_slot_env *env);
