@@ -12,7 +12,6 @@
 #define DEPTH_NS (500 * FA_NS_PER_US)  /* a slot's queue holds work for about so long */
 #define STUCK_NS (5 * FA_NS_PER_MS)    /* a task so long ahead of others: those go elsewhere */
 #define STARTED_NS (10 * FA_NS_PER_MS) /* a task that runs so long is reported as started */
-#define RESEND_NS FA_NS_PER_S          /* an unanswered result is offered again */
 
 enum held_state { HELD_WAITING, HELD_SLOT, HELD_RESULT };
 

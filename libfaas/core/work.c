@@ -18,6 +18,8 @@ int fa_work_new(struct fa_work **ret, const struct fa_work_cfg *cfg) {
         if (!w)
                 return -ENOMEM;
         w->cfg = *cfg;
+        if (!w->cfg.retry_ns)
+                w->cfg.retry_ns = FA_NS_PER_S;
         fa_map_init(&w->held, cfg->seed);
         fa_list_init(&w->waiting);
         fa_list_init(&w->results);
@@ -81,7 +83,7 @@ int fa_work_connect(struct fa_work *w, uint64_t key, uint64_t now_ns) {
         if (w->n_links == LINKS_MAX)
                 return FAAS_E_LIMIT;
         l = &w->links[w->n_links++];
-        *l = (struct link){.lane = {.to = key}, .heard_ns = now_ns, .interval_ns = FA_NS_PER_S};
+        *l = (struct link){.lane = {.to = key}, .heard_ns = now_ns, .interval_ns = w->cfg.retry_ns};
         say_hello(w, l, now_ns);
         return 0;
 }
@@ -292,7 +294,7 @@ on_answer(struct fa_work *w, const struct fa_msg *m, const struct fa_item *it, u
                 if (h->state != HELD_RESULT)
                         return;
                 fa_list_remove(&h->link); /* the retry offers it to everyone */
-                h->again_ns = now_ns + RESEND_NS;
+                h->again_ns = now_ns + w->cfg.retry_ns;
                 fa_list_push_back(&w->results, &h->link);
         } else if (h->state == HELD_RESULT) {
                 fa_work_held_free(w, h);
@@ -440,7 +442,7 @@ void fa_work_tick(struct fa_work *w, uint64_t now_ns) {
                 if (h->again_ns > now_ns)
                         break;
                 fa_list_remove(first);
-                h->again_ns = now_ns + RESEND_NS;
+                h->again_ns = now_ns + w->cfg.retry_ns;
                 fa_list_push_back(&w->results, first);
                 fa_work_offer(w, h, true, now_ns);
         }

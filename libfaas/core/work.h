@@ -20,7 +20,8 @@ struct fa_work_cfg {
         unsigned n_slots;
         const char *const *functions; /* names, valid as long as the machine */
         size_t n_functions;
-        uint64_t seed; /* random: hash table */
+        uint64_t retry_ns; /* HELLO and unanswered results are sent again after so long; 0: 1 s */
+        uint64_t seed;     /* random: hash table */
 };
 
 enum fa_work_op_kind { FA_WORK_RUN, FA_WORK_RECALL, FA_WORK_KILL };

@@ -335,6 +335,7 @@ static void machine_new(struct world *w, int n) {
                                  .n_slots = (unsigned)node->n_slots,
                                  .functions = functions,
                                  .n_functions = 1,
+                                 .retry_ns = HEARTBEAT_NS,
                                  .seed = w->seed};
         struct fa_cli_cfg cc = {.incarnation = node->inc << 8 | (uint64_t)n,
                                 .window_tasks = 1000,
