@@ -15,7 +15,7 @@
 #include <faas/faas.h>
 
 #define CHUNK 256
-#define IN_FLIGHT 16384 /* enough to keep all slots busy, little enough to stay in the caches */
+#define IN_FLIGHT 4096 /* enough to keep all slots busy, little enough to stay in the caches */
 
 static int same(struct faas_call *call) {
         size_t len;

@@ -28,6 +28,7 @@ struct faas_client {
         uint32_t submit_timeout_ms;
         uint64_t queue_tasks, queue_bytes;
         uint64_t now_ns;   /* of the last turn */
+        bool turned;       /* since the last call was left: deadlines may have moved */
         bool more;         /* the last turn left something to read */
         int broken;        /* < 0: what every turn returns from now on */
         bool in_callback;  /* on_done is running */

@@ -75,7 +75,9 @@ void fa_client_leave(struct faas_client *c) {
         bool signal = c->more || c->broken || fa_cli_has_done(c->cli);
         uint64_t one = 1;
 
-        arm(c);
+        if (c->turned)
+                arm(c);
+        c->turned = false;
         if (signal == c->signalled)
                 return;
         /* Neither can block or fail: the counter goes from 0 to 1 and back. */
@@ -91,6 +93,7 @@ int fa_client_turn(struct faas_client *c) {
                 return fa_error(c->broken, "the client is broken: its slots cannot be started");
         c->now_ns = fa_now();
         r = fa_local_turn(c->local, c->now_ns);
+        c->turned = true;
         c->more = r == FAAS_E_AGAIN;
         c->broken = r < 0 ? r : 0;
         return c->broken;
