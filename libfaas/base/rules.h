@@ -15,7 +15,6 @@
         X(TICK_ONE, "however long the store stood still, leases age by one tick")                  \
         X(TICK_CHECK, "a dispatcher that lost a partition is fenced as a whole")                   \
         X(FENCE, "the only result that counts is that of the present hand-out")                    \
-        X(ACCEPT_OLD, "an earlier owner's hand-out counts unless the new owner made one")          \
         X(STRIKE_FENCE, "one hand-out earns one strike at most")                                   \
         X(STRIKE_STARTED, "a hand-out that had not started earns no strike")                       \
         X(UNSTARTED_MAX, "hand-outs that are lost before they start have a cap of their own")      \

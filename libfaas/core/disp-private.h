@@ -64,10 +64,9 @@ struct task {
         uint64_t listed;           /* session in whose REGISTER it stood last */
         uint32_t strikes, retries, unstarted;
         uint8_t state;
-        bool started; /* HANDED: it runs */
-        bool mine;    /* this owner has handed it out: what earlier owners did is void */
+        bool started;   /* HANDED: it runs */
         bool collected; /* FINAL: its submitter has it; kept only to be written again */
-        bool reading; /* ELSEWHERE: a GET is unanswered */
+        bool reading;   /* ELSEWHERE: a GET is unanswered */
 };
 
 struct peer {

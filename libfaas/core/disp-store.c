@@ -145,7 +145,7 @@ void fa_disp_adopt_record(struct fa_disp *d,
         t->strike_fence = rec->strike_fence;
         fa_disp_task_move(d, t, TASK_INHERITED);
         fa_disp_tell_accepted(d, t, 0);
-        if (!rec->hinted && fa_rule(HINT))
+        if (!rec->hinted || !fa_rule(HINT))
                 fa_disp_queue(d, t, false); /* never handed out: no worker can have it */
         else if (d->inherited_until_ns == FA_NEVER)
                 d->inherited_until_ns = now_ns + fa_disp_patience(d);
@@ -362,13 +362,13 @@ static struct fa_owned *owned_list(const struct fa_disp *d, size_t *ret_n) {
         struct fa_list *it;
         size_t n = 0;
 
-        fa_list_for_each(it, &d->parts)
+        fa_list_for_each (it, &d->parts)
                 n++;
         v = calloc(n ? n : 1, sizeof(*v));
         if (!v)
                 return NULL;
         *ret_n = 0;
-        fa_list_for_each(it, &d->parts) {
+        fa_list_for_each (it, &d->parts) {
                 const struct part *p = fa_list_entry(it, struct part, link);
                 v[(*ret_n)++] = (struct fa_owned){p->partition, d->epoch, p->gen};
         }

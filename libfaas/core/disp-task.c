@@ -174,7 +174,6 @@ static bool give(struct fa_disp *d, struct peer *p, struct task *t) {
         fa_disp_task_move(d, t, TASK_HANDED);
         t->fence = (struct fa_fence){t->part->partition, t->part->gen, ++t->part->n};
         t->worker = p;
-        t->mine = true;
         t->listed = p->session;
         fa_list_push_back(&p->held, &t->link);
         p->n_held++;

@@ -107,14 +107,13 @@ static void hold(struct fa_disp *d, struct peer *p, struct task *t, const struct
 }
 
 /*
- * May a hand-out of an earlier owner of the partition go on?  Only while this owner has made none, and
- * unless that owner has counted it as ended: its result may come again.
+ * May a hand-out of an earlier owner of the partition go on?  Only while this owner has made none,
+ * and unless that owner has counted it as ended: its result may come again.
  */
 static bool adoptable(const struct task *t, const struct fa_fence *f) {
         if (fa_fence_cmp(f, &t->strike_fence) <= 0 && fa_rule(STRIKE_FENCE))
                 return false;
-        return t->state == TASK_INHERITED ||
-               (t->state == TASK_QUEUED && !t->mine && fa_rule(ACCEPT_OLD));
+        return t->state == TASK_INHERITED;
 }
 
 /* One line of the list: keep it, adopt it, or tell the worker that it is void. */

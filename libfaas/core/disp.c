@@ -247,8 +247,8 @@ int fa_disp_input(struct fa_disp *d, const struct fa_event *ev, uint64_t now_ns)
 }
 
 /*
- * Looks at the peers whose time has come.  A silent one is only suspected at first, and dead if it is
- * still silent a tenth of an interval later: the machine itself may have stood still (a stopped
+ * Looks at the peers whose time has come.  A silent one is only suspected at first, and dead if it
+ * is still silent a tenth of an interval later: the machine itself may have stood still (a stopped
  * process, a busy host), and what was said meanwhile is about to be read.
  */
 static void judge_peers(struct fa_disp *d, uint64_t now_ns) {

@@ -120,7 +120,8 @@ struct fa_item *fa_work_item(struct fa_work *w,
         return it;
 }
 
-/* To whoever counts it; while that dispatcher is not there, to all others: one may have taken over. */
+/* To whoever counts it; while that dispatcher is not there, to all others: one may have taken over.
+ */
 void fa_work_offer(struct fa_work *w, struct held *h, bool everyone, uint64_t now_ns) {
         if (!everyone && h->from && h->from->state == LINK_OPEN) {
                 fa_work_send_result(w, h->from, h, now_ns);

@@ -22,7 +22,8 @@ void bad(struct world *w, const char *fmt, ...) {
 static bool same_outcome(const struct fa_outcome *a, const struct fa_outcome *b) {
         size_t len = fa_blob_len(a->payload);
 
-        return a->status == b->status && a->failure == b->failure && len == fa_blob_len(b->payload) &&
+        return a->status == b->status && a->failure == b->failure &&
+               len == fa_blob_len(b->payload) &&
                memcmp(fa_blob_ptr(a->payload), fa_blob_ptr(b->payload), len) == 0;
 }
 
@@ -35,8 +36,8 @@ static bool may_die_unseen(const struct world *w) {
 /* Strikes must have been earned, wherever deaths can be counted. */
 static void check_strikes(struct world *w, const struct stask *t, const struct fa_record *r) {
         if (!may_die_unseen(w) && r->strikes > (uint32_t)t->deaths && t->kind != K_KILLER)
-                bad(w, "P6: task %d has %u strikes stored, but %d deaths earned one", task_index(w, &t->id),
-                    r->strikes, t->deaths);
+                bad(w, "P6: task %d has %u strikes stored, but %d deaths earned one",
+                    task_index(w, &t->id), r->strikes, t->deaths);
 }
 
 static bool writes(const struct fa_op *op) {
@@ -79,13 +80,17 @@ void check_group(struct world *w, int n, const struct fa_group *g) {
                 if (writes(op) && fa_memory_owner(w->store, op->partition) != g->epoch)
                         bad(w, "P5: a fenced epoch wrote task %d", task_index(w, &op->id));
                 if (op->kind == FA_OP_START || op->kind == FA_OP_TAKE) {
-                        /* What is hinted and running at a living worker now must not be run again. */
+                        /* What is hinted and running at a living worker now must not be run again.
+                         */
                         for (int k = 0; k < w->n_tasks; k++)
-                                if (fa_memory_peek(w->store, &w->tasks[k].id, &rec) == FAAS_QUEUED && rec.hinted)
+                                if (fa_memory_peek(w->store, &w->tasks[k].id, &rec) ==
+                                            FAAS_QUEUED &&
+                                    rec.hinted)
                                         w->tasks[k].lone = true;
                 }
-                if (op->kind != FA_OP_ACCEPT && op->kind != FA_OP_FINISH && op->kind != FA_OP_REQUEUE &&
-                    op->kind != FA_OP_FORGET && op->kind != FA_OP_RESTORE)
+                if (op->kind != FA_OP_ACCEPT && op->kind != FA_OP_FINISH &&
+                    op->kind != FA_OP_REQUEUE && op->kind != FA_OP_FORGET &&
+                    op->kind != FA_OP_RESTORE)
                         continue;
                 struct stask *t = task_of(w, &op->id);
                 uint8_t state = fa_memory_peek(w->store, &op->id, &rec);
@@ -103,7 +108,8 @@ void check_group(struct world *w, int n, const struct fa_group *g) {
                 if (rec.strikes < t->strikes)
                         bad(w, "P6: the strikes of task %d went back", task_index(w, &op->id));
                 t->strikes = rec.strikes;
-                if (t->is_final && (!fa_state_final(state) || !same_outcome(&t->final, &rec.outcome)))
+                if (t->is_final &&
+                    (!fa_state_final(state) || !same_outcome(&t->final, &rec.outcome)))
                         bad(w, "P2: the final record of task %d changed", task_index(w, &op->id));
                 if (fa_state_final(state) && !t->is_final) {
                         t->is_final = true;
@@ -144,8 +150,8 @@ static bool exactly_once(const struct world *w) {
         const struct profile *p = w->p;
 
         return !(p->loss || p->slot_crash || p->worker_crash || p->worker_stall || p->disp_crash ||
-                 p->cut || p->store_lose || p->poison || p->killer || p->looping || p->client_crash ||
-                 p->memory || (p->disp_stall && p->n_d > 1));
+                 p->cut || p->store_lose || p->poison || p->killer || p->looping ||
+                 p->client_crash || p->memory || (p->disp_stall && p->n_d > 1));
 }
 
 void check_run(struct world *w, int n, int i) {
@@ -156,15 +162,21 @@ void check_run(struct world *w, int n, int i) {
         t->ran_inc = w->nodes[n].inc;
 
         if (w->verbose)
-                printf("%8.3f ms  %d runs task %d (execution %d)\n", (double)w->now_ns / MS, n, i, t->executions);
+                printf("%8.3f ms  %d runs task %d (execution %d)\n", (double)w->now_ns / MS, n, i,
+                       t->executions);
         if (again && exactly_once(w) && t->kind == K_PLAIN)
                 bad(w, "task %d ran twice without a reason", i);
         if (again && t->kind == K_FAILING && exactly_once(w) && t->executions > 3)
                 bad(w, "task %d ran %d times with 2 retries", i, t->executions);
-        /* Only restarts of dispatchers: what a living worker holds and the store has marked is left alone. */
-        if (again && t->lone && !t->deaths && t->kind == K_PLAIN && w->p->disp_crash && !may_die_unseen(w) &&
-            !w->p->worker_crash && !w->p->slot_crash && !w->p->store_lose && !w->p->killer && !w->p->poison && !w->p->looping)
-                bad(w, "task %d runs at a living worker, was marked so, and ran again after a takeover", i);
+        /* Only restarts of dispatchers: what a living worker holds and the store has marked is left
+         * alone. */
+        if (again && t->lone && !t->deaths && t->kind == K_PLAIN && w->p->disp_crash &&
+            !may_die_unseen(w) && !w->p->worker_crash && !w->p->slot_crash && !w->p->store_lose &&
+            !w->p->killer && !w->p->poison && !w->p->looping)
+                bad(w,
+                    "task %d runs at a living worker, was marked so, and ran again after a "
+                    "takeover",
+                    i);
 }
 
 static const char *outcome_text(const struct fa_cli_done *d) {
@@ -179,7 +191,8 @@ void check_told(struct world *w, int n, const struct fa_cli_done *d) {
 
         (void)n;
         if (w->verbose)
-                printf("%8.3f ms  %d is told the end of task %d: %d %d\n", (double)w->now_ns / MS, n, i, o->status, o->failure);
+                printf("%8.3f ms  %d is told the end of task %d: %d %d\n", (double)w->now_ns / MS,
+                       n, i, o->status, o->failure);
         if (t->told)
                 bad(w, "P2: the client was told the end of task %d twice", i);
         t->told = true;
@@ -244,8 +257,8 @@ void check_end(struct world *w) {
         for (int i = 0; i < w->n_tasks; i++)
                 if (!ended(w, &w->tasks[i])) {
                         struct stask *t = &w->tasks[i];
-                        bad(w, "P1: task %d never ended (acked %d, told %d, in the store %d)", i, t->acked, t->told,
-                            fa_memory_peek(w->store, &t->id, NULL));
+                        bad(w, "P1: task %d never ended (acked %d, told %d, in the store %d)", i,
+                            t->acked, t->told, fa_memory_peek(w->store, &t->id, NULL));
                 }
         if (!all_done(w)) {
                 char text[128] = "";
@@ -255,7 +268,10 @@ void check_end(struct world *w) {
                         if (n->disp)
                                 fa_disp_stats(n->disp, &s);
                         snprintf(text + strlen(text), sizeof(text) - strlen(text), " %d:%s%d/%d", i,
-                                 n->alive ? "" : "dead ", n->disp ? (int)s.n_tasks : n->work ? (int)fa_work_held(n->work) : 0,
+                                 n->alive ? "" : "dead ",
+                                 n->disp   ? (int)s.n_tasks
+                                 : n->work ? (int)fa_work_held(n->work)
+                                           : 0,
                                  n->store.n);
                 }
                 bad(w, "P1: something is still held, though every task has ended:%s", text);
@@ -267,6 +283,7 @@ void check_end(struct world *w) {
         if (open)
                 bad(w, "the store still has %d open tasks", (int)open);
         /* A store that only stood still makes nobody look dead. */
-        if ((w->p->store_stall || w->p->store_lose) && !w->p->disp_crash && !w->p->disp_stall && w->n_takes)
+        if ((w->p->store_stall || w->p->store_lose) && !w->p->disp_crash && !w->p->disp_stall &&
+            w->n_takes)
                 bad(w, "P7: a dispatcher was taken over, though only the store stood still");
 }

@@ -17,12 +17,14 @@ static bool stalled(const struct world *w, const struct node *n) {
 
 /* ---- network ---- */
 
-/* A dispatcher's number for a peer: process of the peer, and its own process: a new connection each. */
+/* A dispatcher's number for a peer: process of the peer, and its own process: a new connection
+ * each. */
 static uint64_t peer_key(const struct node *peer, const struct node *disp) {
         return (uint64_t)(peer->index + 1) | peer->inc << 8 | disp->inc << 32;
 }
 
-static void put(struct world *w, int src, int dst, uint64_t dst_inc, struct fa_frames *f, bool fifo) {
+static void
+put(struct world *w, int src, int dst, uint64_t dst_inc, struct fa_frames *f, bool fifo) {
         uint64_t delay = 20000 + (chance(w, 100) ? rnd(w, 20 * MS) : rnd(w, 2 * MS));
         uint64_t at = w->now_ns + delay;
         struct happening *h;
@@ -42,11 +44,11 @@ static void put(struct world *w, int src, int dst, uint64_t dst_inc, struct fa_f
 }
 
 static void print_msg(const struct world *w, int src, int dst, const struct fa_msg *m) {
-        printf("%8.3f ms  %d -> %d  %s s%lu x%u:", (double)w->now_ns / MS, src, dst, fa_msg_name(m->type),
-               m->session, m->n_items);
+        printf("%8.3f ms  %d -> %d  %s s%lu x%u:", (double)w->now_ns / MS, src, dst,
+               fa_msg_name(m->type), m->session, m->n_items);
         for (uint32_t i = 0; i < m->n_items && i < 6; i++)
-                printf(" %d(%u.%lu,%u)", m->items[i].id.b[15], m->items[i].fence.gen, m->items[i].fence.n,
-                       m->items[i].state);
+                printf(" %d(%u.%lu,%u)", m->items[i].id.b[15], m->items[i].fence.gen,
+                       m->items[i].fence.n, m->items[i].state);
         printf("\n");
 }
 
@@ -57,7 +59,8 @@ static void send(struct world *w, int src, uint64_t to, struct fa_msg *m) {
         uint64_t dst_inc = (to >> 8) & 0xffffff;
 
         if (fa_msg_encode(m, &f))
-                bad(w, "a %s message of %u items cannot be encoded", fa_msg_name(m->type), m->n_items);
+                bad(w, "a %s message of %u items cannot be encoded", fa_msg_name(m->type),
+                    m->n_items);
         if (w->verbose)
                 print_msg(w, src, dst, m);
         check_send(w, src, m);
@@ -73,9 +76,10 @@ static void send(struct world *w, int src, uint64_t to, struct fa_msg *m) {
 static void note_accepted(struct world *w, const struct fa_msg *m) {
         for (uint32_t i = 0; m->type == FA_MSG_ACCEPTED && i < m->n_items; i++) {
                 if (m->items[i].state == 0)
-                        task_of(w, &m->items[i].id)->acked = true; /* an impostor's is caught in flush() */
+                        task_of(w, &m->items[i].id)->acked =
+                                true; /* an impostor's is caught in flush() */
                 else if (m->items[i].state == FAAS_E_EXISTS || m->items[i].state == FAAS_E_GONE)
-                        continue; /* an impostor: its client checks */
+                        continue;                            /* an impostor: its client checks */
                 else if (!task_of(w, &m->items[i].id)->told) /* else a late repeat of its SUBMIT */
                         bad(w, "task %d was refused with %d", task_index(w, &m->items[i].id),
                             m->items[i].state);
@@ -110,8 +114,7 @@ void net_deliver(struct world *w, struct happening *h) {
         struct fa_event ev = {.kind = FA_EV_MSG};
         struct fa_msg *m = NULL;
 
-        if (put_off(w, h) || !n->alive ||
-            (n->role != FA_ROLE_DISPATCHER && h->dst_inc != n->inc)) {
+        if (put_off(w, h) || !n->alive || (n->role != FA_ROLE_DISPATCHER && h->dst_inc != n->inc)) {
                 happening_free(h);
                 return;
         }
@@ -155,7 +158,8 @@ static void slot_down(struct world *w, int n, int slot, int started, enum faas_f
         struct node *node = node_of(w, n);
         struct sslot *s = &node->slots[slot];
         struct fa_outcome o;
-        struct fa_event ev = {.kind = FA_EV_SLOT_DOWN, .slot = (unsigned)slot, .n = started, .outcome = &o};
+        struct fa_event ev = {
+                .kind = FA_EV_SLOT_DOWN, .slot = (unsigned)slot, .n = started, .outcome = &o};
         struct happening *h;
 
         fa_outcome_fail(&o, failure, 9, "the slot died");
@@ -215,7 +219,8 @@ void slot_due(struct world *w, struct happening *h) {
         if (!node->alive || node->inc != h->dst_inc || (!h->key && s->gen != h->gen))
                 return;
         if (stalled(w, node)) { /* nobody hears it now */
-                struct happening *again = happen(w, node->stalled_until_ns + rnd(w, MS), W_SLOT, h->dst);
+                struct happening *again =
+                        happen(w, node->stalled_until_ns + rnd(w, MS), W_SLOT, h->dst);
                 again->slot = h->slot;
                 again->gen = h->gen;
                 again->key = h->key;
@@ -248,7 +253,8 @@ static void slot_op(struct world *w, int n, const struct fa_work_op *op) {
         switch (op->kind) {
         case FA_WORK_RUN:
                 if (!s->up || s->n == SLOT_Q) {
-                        bad(w, "a task was given to slot %u, which %s", op->slot, s->up ? "is full" : "is down");
+                        bad(w, "a task was given to slot %u, which %s", op->slot,
+                            s->up ? "is full" : "is down");
                         return;
                 }
                 s->q[s->n++] = task_index(w, op->id);
@@ -386,7 +392,8 @@ void node_start(struct world *w, int n) {
 /* The dispatchers' socket monitors see a broken connection at once, or (not told) never. */
 static void tell_dispatchers(struct world *w, const struct node *node) {
         for (int d = 0; d < w->n_d; d++) {
-                struct fa_event ev = {.kind = FA_EV_PEER_DOWN, .peer = peer_key(node, &w->nodes[d])};
+                struct fa_event ev = {.kind = FA_EV_PEER_DOWN,
+                                      .peer = peer_key(node, &w->nodes[d])};
                 if (w->nodes[d].alive && !stalled(w, &w->nodes[d]) && chance(w, 800))
                         node_event(w, d, &ev);
         }
@@ -399,7 +406,8 @@ void node_stop(struct world *w, int n, bool told) {
                 return;
         if (w->verbose)
                 printf("%8.3f ms  %d is killed\n", (double)w->now_ns / MS, n);
-        /* What ran here and is not in the store yet was started, and its worker is dead: a strike. */
+        /* What ran here and is not in the store yet was started, and its worker is dead: a strike.
+         */
         for (int t = 0; node->work && t < w->n_tasks; t++)
                 w->tasks[t].deaths += w->tasks[t].ran_at == n && w->tasks[t].ran_inc == node->inc &&
                                       !w->tasks[t].is_final;

@@ -1,5 +1,6 @@
 /*
- * sim.c - runs seeds:  sim [--seeds N] [--first N] [--seed N] [--off RULE] [--rules] [--list] [--verbose]
+ * sim.c - runs seeds:  sim [--seeds N] [--first N] [--seed N] [--off RULE] [--rules] [--list]
+ * [--verbose]
  *
  * --rules switches each rule off in turn and demands that some seed turns red: a rule that breaks
  * nothing is not kept, and a check that sees nothing is none.
@@ -17,20 +18,60 @@ static const struct profile profiles[] = {
         {.name = "clean", .n_d = 2, .failing = 10},
         {.name = "duplicates", .n_d = 2, .dup = 100, .reorder = 100, .failing = 10},
         {.name = "losses", .n_d = 2, .loss = 80, .dup = 20, .cut = 20},
-        {.name = "crashes", .n_d = 1, .slot_crash = 40, .worker_crash = 15, .poison = 5, .killer = 5, .looping = 5},
+        {.name = "crashes",
+         .n_d = 1,
+         .slot_crash = 40,
+         .worker_crash = 15,
+         .poison = 5,
+         .killer = 5,
+         .looping = 5},
         {.name = "restarts", .n_d = 2, .disp_crash = 15},
-        {.name = "restarts and crashes", .n_d = 2, .disp_crash = 15, .slot_crash = 30, .worker_crash = 10, .poison = 5},
-        {.name = "restarts among failing slots", .n_d = 2, .disp_crash = 40, .poison = 30, .slot_crash = 30},
+        {.name = "restarts and crashes",
+         .n_d = 2,
+         .disp_crash = 15,
+         .slot_crash = 30,
+         .worker_crash = 10,
+         .poison = 5},
+        {.name = "restarts among failing slots",
+         .n_d = 2,
+         .disp_crash = 40,
+         .poison = 30,
+         .slot_crash = 30},
         {.name = "paused dispatcher", .n_d = 1, .disp_stall = 20},
+        {.name = "paused dispatchers", .n_d = 2, .disp_stall = 60},
         {.name = "pauses", .n_d = 2, .disp_stall = 15, .worker_stall = 15, .store_break = 10},
-        {.name = "broken store connections", .n_d = 2, .store_break = 60, .disp_crash = 8, .slot_crash = 20},
+        {.name = "broken store connections",
+         .n_d = 2,
+         .store_break = 150,
+         .disp_crash = 8,
+         .slot_crash = 150},
         {.name = "paused store", .n_d = 2, .store_stall = 10, .store_break = 10},
         {.name = "lost tail", .n_d = 2, .store_lose = 15, .slot_crash = 20},
-        {.name = "lost tail, bad network", .n_d = 2, .store_lose = 15, .loss = 150, .cut = 60, .store_break = 20},
+        {.name = "lost tail, bad network",
+         .n_d = 2,
+         .store_lose = 15,
+         .loss = 150,
+         .cut = 60,
+         .store_break = 20},
         {.name = "lost tail after a restart", .n_d = 2, .store_lose = 40, .early_crash = 60},
-        {.name = "everything", .n_d = 2, .loss = 20, .dup = 20, .reorder = 20, .cut = 10, .slot_crash = 20,
-         .worker_crash = 8, .worker_stall = 8, .disp_crash = 8, .disp_stall = 8, .client_crash = 5,
-         .store_break = 15, .store_stall = 3, .poison = 4, .killer = 3, .failing = 5, .looping = 4},
+        {.name = "everything",
+         .n_d = 2,
+         .loss = 20,
+         .dup = 20,
+         .reorder = 20,
+         .cut = 10,
+         .slot_crash = 20,
+         .worker_crash = 8,
+         .worker_stall = 8,
+         .disp_crash = 8,
+         .disp_stall = 8,
+         .client_crash = 5,
+         .store_break = 15,
+         .store_stall = 3,
+         .poison = 4,
+         .killer = 3,
+         .failing = 5,
+         .looping = 4},
 };
 
 #define RULE_NAME_(name, text) #name,
@@ -51,7 +92,8 @@ static int run(uint64_t first, uint64_t n, bool verbose, bool stop) {
                 if (one(s, verbose))
                         continue;
                 red++;
-                printf("seed %lu (%s): %s\n  replay: sim --seed %lu --verbose\n", s, world.p->name, world.violation, s);
+                printf("seed %lu (%s): %s\n  replay: sim --seed %lu --verbose\n", s, world.p->name,
+                       world.violation, s);
                 if (stop || red >= 20)
                         break;
         }
@@ -76,7 +118,8 @@ static int plant(uint64_t n) {
                 while (s <= n && one(s, false))
                         s++;
                 if (s <= n)
-                        printf("%-16s red at seed %lu (%s): %s\n", rule_names[i], s, world.p->name, world.violation);
+                        printf("%-16s red at seed %lu (%s): %s\n", rule_names[i], s, world.p->name,
+                               world.violation);
                 else
                         printf("%-16s GREEN in %lu seeds: %s\n", rule_names[i], n, rule_texts[i]);
                 fflush(stdout);
@@ -121,7 +164,8 @@ int main(int argc, char **argv) {
                                 printf("%s\t%s\n", rule_names[k], rule_texts[k]);
                         return 0;
                 } else {
-                        fprintf(stderr, "usage: sim [--seeds N] [--first N] [--seed N] [--off RULE] [--rules] [--list] [--verbose]\n");
+                        fprintf(stderr, "usage: sim [--seeds N] [--first N] [--seed N] [--off "
+                                        "RULE] [--rules] [--list] [--verbose]\n");
                         return 2;
                 }
         }

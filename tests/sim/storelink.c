@@ -38,7 +38,8 @@ static struct fa_group *group_copy(const struct fa_group *g) {
                 more->n_owned = from->more->n_owned;
                 more->owned = calloc(more->n_owned + 1, sizeof(*more->owned));
                 if (more->n_owned)
-                        memcpy(more->owned, from->more->owned, more->n_owned * sizeof(*more->owned));
+                        memcpy(more->owned, from->more->owned,
+                               more->n_owned * sizeof(*more->owned));
         }
         return c;
 }
@@ -73,7 +74,7 @@ void store_submit(struct world *w, int n) {
         while (node->store.n < 16 && (g = fa_disp_group(node->disp))) {
                 int at = node->store.n;
                 if (g->ops[0].kind == FA_OP_REBIND && g->ops[0].state == 0)
-                        at = 0; /* before everything */
+                        at = 0;       /* before everything */
                 else if (g->seq == 0) /* control groups overtake what waits in order */
                         for (at = 0; at < node->store.n && node->store.q[at]->seq == 0; at++)
                                 ;
@@ -88,7 +89,9 @@ void store_submit(struct world *w, int n) {
 
 /* What has not run yet in this connection runs later, in its order, or never. */
 static void old_connection(struct world *w, struct adapter *a) {
-        a->late_ns[a->conn % 64] = chance(w, 300) ? FA_NEVER : chance(w, 500) ? rnd(w, 300 * MS) : 0;
+        a->late_ns[a->conn % 64] = chance(w, 300)   ? FA_NEVER
+                                   : chance(w, 500) ? rnd(w, 300 * MS)
+                                                    : 0;
 }
 
 void adapter_drop(struct world *w, int n) {
@@ -98,7 +101,8 @@ void adapter_drop(struct world *w, int n) {
                 fa_group_free(a->q[i]);
         a->n = 0;
         old_connection(w, a);
-        a->conn++; /* what is under way in the old connection still runs; its answers reach nobody */
+        a->conn++; /* what is under way in the old connection still runs; its answers reach nobody
+                    */
         a->broken = false;
         a->run_id = 0;
 }
@@ -112,7 +116,8 @@ static void reconnect(struct world *w, int n) {
         a->conn++;
         a->run_id = w->run_id;
         if (w->verbose)
-                printf("%8.3f ms  %d connects to the store again, %d groups unanswered\n", (double)w->now_ns / MS, n, a->n);
+                printf("%8.3f ms  %d connects to the store again, %d groups unanswered\n",
+                       (double)w->now_ns / MS, n, a->n);
         if (lost)
                 node_event(w, n, &ev);
         a->broken = false;
@@ -130,8 +135,10 @@ void store_break(struct world *w, int n) {
         old_connection(w, &node->store);
         node->store.broken = true;
         if (w->verbose)
-                printf("%8.3f ms  %d loses its connection to the store\n", (double)w->now_ns / MS, n);
-        h = happen(w, w->now_ns + rnd(w, 50 * MS), W_REPLY, n); /* no group: time to connect again */
+                printf("%8.3f ms  %d loses its connection to the store\n", (double)w->now_ns / MS,
+                       n);
+        h = happen(w, w->now_ns + rnd(w, 50 * MS), W_REPLY,
+                   n); /* no group: time to connect again */
         h->dst_inc = node->inc;
 }
 
@@ -173,7 +180,8 @@ void store_exec(struct world *w, struct happening *h) {
                         happening_free(h);
                         return;
                 }
-                struct happening *again = happen(w, w->store_stalled_ns + h->serial % 64, W_EXEC, h->dst);
+                struct happening *again =
+                        happen(w, w->store_stalled_ns + h->serial % 64, W_EXEC, h->dst);
                 again->serial = h->serial;
                 again->group = g;
                 again->gen = h->gen;
@@ -188,9 +196,11 @@ void store_exec(struct world *w, struct happening *h) {
         fa_memory_run(w->store, g, w->now_ns);
         if (w->verbose)
                 printf("%8.3f ms  store runs group %lu of %lu from %d (%zu ops, kind %d) -> %d\n",
-                       (double)w->now_ns / MS, g->seq, g->epoch, h->dst, g->n, g->n ? g->ops[0].kind : -1, g->r);
+                       (double)w->now_ns / MS, g->seq, g->epoch, h->dst, g->n,
+                       g->n ? g->ops[0].kind : -1, g->r);
         for (size_t i = 0; w->verbose && i < g->n; i++)
-                printf("                 op %d task %d -> %d\n", g->ops[i].kind, g->ops[i].id.b[15], g->ops[i].r);
+                printf("                 op %d task %d -> %d\n", g->ops[i].kind, g->ops[i].id.b[15],
+                       g->ops[i].r);
         check_group(w, h->dst, g);
         if (!current) { /* a leftover of an old connection: nobody hears the answer */
                 h->group = copy_free(g);
@@ -208,7 +218,8 @@ void store_exec(struct world *w, struct happening *h) {
         happening_free(h);
 }
 
-/* The adapter's part: not-now answers are handed in again; a definite one goes to the dispatcher. */
+/* The adapter's part: not-now answers are handed in again; a definite one goes to the dispatcher.
+ */
 static void answered(struct world *w, int n, struct fa_group *g) {
         struct node *node = &w->nodes[n];
         struct adapter *a = &node->store;
@@ -246,7 +257,8 @@ void store_reply(struct world *w, struct happening *h) {
                 again->dst_inc = h->dst_inc;
                 h->group = NULL;
         } else if (mine && !h->group) {
-                if (w->store_down || w->store_stalled_ns > w->now_ns || node->store.not_before_ns > w->now_ns) {
+                if (w->store_down || w->store_stalled_ns > w->now_ns ||
+                    node->store.not_before_ns > w->now_ns) {
                         struct happening *again = happen(w, w->now_ns + 10 * MS, W_REPLY, h->dst);
                         again->dst_inc = h->dst_inc;
                 } else {
@@ -266,7 +278,8 @@ void store_lose(struct world *w) {
         while (keep > 0 && w->log[keep - 1].at_ns + FSYNC_NS > w->now_ns && chance(w, 950))
                 keep--;
         if (w->verbose)
-                printf("%8.3f ms  the store dies and forgets %zu groups\n", (double)w->now_ns / MS, w->n_log - keep);
+                printf("%8.3f ms  the store dies and forgets %zu groups\n", (double)w->now_ns / MS,
+                       w->n_log - keep);
         w->n_faults++;
         w->lost_tail = true;
         w->store_down = true;

@@ -23,7 +23,8 @@ bool chance(struct world *w, int permille) {
         return permille > 0 && rnd(w, 1000) < (uint64_t)permille;
 }
 
-/* Equal times are told apart by a few ns, in the order of creation, so that a run repeats exactly. */
+/* Equal times are told apart by a few ns, in the order of creation, so that a run repeats exactly.
+ */
 struct happening *happen(struct world *w, uint64_t at_ns, enum what what, int dst) {
         struct happening *h = calloc(1, sizeof(*h));
 
@@ -32,7 +33,8 @@ struct happening *happen(struct world *w, uint64_t at_ns, enum what what, int ds
         h->what = what;
         h->dst = dst;
         h->serial = ++w->serial;
-        if (fa_heap_set(&w->heap, &h->node, (at_ns > w->now_ns ? at_ns : w->now_ns) * 64 + (h->serial & 63)))
+        if (fa_heap_set(&w->heap, &h->node,
+                        (at_ns > w->now_ns ? at_ns : w->now_ns) * 64 + (h->serial & 63)))
                 abort();
         return h;
 }
@@ -76,13 +78,15 @@ static void make_tasks(struct world *w) {
 
 /* Another client uses the id of an accepted task for other bytes: it must be told so. */
 static void impostor(struct world *w) {
-        int i = (int)rnd(w, (uint64_t)w->n_tasks), k = w->n_d + w->n_w + (int)rnd(w, (uint64_t)w->n_c);
+        int i = (int)rnd(w, (uint64_t)w->n_tasks),
+            k = w->n_d + w->n_w + (int)rnd(w, (uint64_t)w->n_c);
         struct stask *t = &w->tasks[i];
         struct node *n = &w->nodes[k];
         struct fa_item it = {.id = t->id, .function = {(const uint8_t *)"other", 5}};
 
         if (!t->acked || t->told || n->index == w->n_d + w->n_w + t->client || !n->alive ||
-            n->stalled_until_ns > w->now_ns || n->impostor >= 0 || w->p->store_lose || w->p->client_crash)
+            n->stalled_until_ns > w->now_ns || n->impostor >= 0 || w->p->store_lose ||
+            w->p->client_crash)
                 return;
         n->impostor = i;
         if (fa_cli_submit(n->cli, &it, w->now_ns))
@@ -143,6 +147,16 @@ static void stall(struct world *w, int n, uint64_t ns) {
         happen(w, w->nodes[n].stalled_until_ns, W_WAKE, n);
 }
 
+/*
+ * When work begins.  A store that forgets its tail may forget that a dispatcher ever started; what
+ * was done before is then nobody's, so work begins when the first START is on disk.
+ */
+static uint64_t begin_ns(const struct world *w) {
+        if (w->p->early_crash)
+                return 350 * MS;
+        return w->p->store_lose ? FSYNC_NS + 60 * MS : 10 * MS;
+}
+
 static void faults(struct world *w) {
         const struct profile *p = w->p;
         int n;
@@ -157,7 +171,8 @@ static void faults(struct world *w) {
         if (chance(w, p->worker_crash))
                 crash(w, pick(w, FA_ROLE_WORKER), rnd(w, 600 * MS));
         if (chance(w, p->disp_crash))
-                crash(w, pick(w, FA_ROLE_DISPATCHER), chance(w, 500) ? rnd(w, 100 * MS) : rnd(w, 2000 * MS));
+                crash(w, pick(w, FA_ROLE_DISPATCHER),
+                      chance(w, 500) ? rnd(w, 100 * MS) : rnd(w, 2000 * MS));
         if (w->now_ns < 300 * MS && chance(w, p->early_crash))
                 crash(w, pick(w, FA_ROLE_DISPATCHER), 10 * MS);
         if (chance(w, p->client_crash))
@@ -173,10 +188,11 @@ static void faults(struct world *w) {
                 uint64_t until = w->now_ns + rnd(w, 3000 * MS);
                 w->store_stalled_ns = FA_MAX(w->store_stalled_ns, until);
         }
-        if (p->store_lose && !w->lost_tail && w->now_ns > 330 * MS && chance(w, p->store_lose))
+        if (p->store_lose && !w->lost_tail && w->now_ns > begin_ns(w) && chance(w, p->store_lose))
                 store_lose(w);
         if (chance(w, p->cut)) {
-                int a = (int)rnd(w, (uint64_t)w->n_d), b = pick(w, rnd(w, 2) ? FA_ROLE_WORKER : FA_ROLE_CLIENT);
+                int a = (int)rnd(w, (uint64_t)w->n_d),
+                    b = pick(w, rnd(w, 2) ? FA_ROLE_WORKER : FA_ROLE_CLIENT);
                 w->n_faults++;
                 uint64_t until = w->now_ns + rnd(w, 1000 * MS);
                 w->cut_ns[a][b] = w->cut_ns[b][a] = FA_MAX(w->cut_ns[a][b], until);
@@ -217,10 +233,6 @@ static void step(struct world *w, struct happening *h) {
         happening_free(h);
 }
 
-static bool p_early(const struct world *w) {
-        return w->p->early_crash > 0;
-}
-
 static void build(struct world *w) {
         w->n_d = w->p->n_d;
         w->n_w = 1 + (int)rnd(w, MAX_W);
@@ -244,9 +256,9 @@ static void build(struct world *w) {
                 happen(w, rnd(w, 50 * MS), W_RESTART, i);
         }
         make_tasks(w);
-        happen(w, (p_early(w) ? 350 : 10) * MS, W_SUBMIT, 0);
+        happen(w, begin_ns(w), W_SUBMIT, 0);
         happen(w, 20 * MS, W_FAULT, 0);
-        w->faults_end_ns = (1000 + rnd(w, 4000)) * MS;
+        w->faults_end_ns = begin_ns(w) + (1000 + rnd(w, 4000)) * MS;
 }
 
 static void tear_down(struct world *w) {
@@ -265,8 +277,7 @@ static void tear_down(struct world *w) {
                 happening_free(fa_container_of(n, struct happening, node));
         }
         fa_heap_deinit(&w->heap);
-        for (int i = 0; i < w->n_tasks; i++)
-{
+        for (int i = 0; i < w->n_tasks; i++) {
                 fa_outcome_deinit(&w->tasks[i].final);
                 fa_outcome_deinit(&w->tasks[i].told_end);
         }
@@ -289,7 +300,8 @@ bool world_run(struct world *w, uint64_t seed, const struct profile *p, bool ver
                 w->now_ns = n->key / 64;
                 if (w->now_ns > w->faults_end_ns + patience_ns) {
                         check_end(w);
-                        bad(w, "not everything has ended %d s after the last fault", (int)(patience_ns / FA_NS_PER_S));
+                        bad(w, "not everything has ended %d s after the last fault",
+                            (int)(patience_ns / FA_NS_PER_S));
                         break;
                 }
                 fa_heap_remove(&w->heap, n);

@@ -1,5 +1,6 @@
 /*
- * world.h - the simulation: dispatchers, workers, clients, one store and a bad network, in virtual time
+ * world.h - the simulation: dispatchers, workers, clients, one store and a bad network, in virtual
+ * time
  *
  * One seed is one world: a profile says which faults it may have, a random generator when they
  * come.  Nothing here waits or reads a clock, so a seed always runs the same way.
@@ -29,12 +30,12 @@ enum { MAX_D = 2, MAX_W = 3, MAX_C = 2, MAX_T = 64, MAX_S = 3, SLOT_Q = 256 };
 struct profile {
         const char *name;
         int n_d;
-        int loss, dup, reorder;           /* per message */
+        int loss, dup, reorder; /* per message */
         int slot_crash, worker_crash, worker_stall, disp_crash, disp_stall, client_crash;
         int store_break, store_stall, store_lose, cut; /* cut: a link silent for a while */
-        int poison, killer, failing, looping; /* kinds of tasks, in 1/100 */
-        int early_crash;                  /* of dispatchers, before the first submit */
-        bool memory;                      /* the store dies with its only dispatcher */
+        int poison, killer, failing, looping;          /* kinds of tasks, in 1/100 */
+        int early_crash;                               /* of dispatchers, before the first submit */
+        bool memory;                                   /* the store dies with its only dispatcher */
 };
 
 enum kind { K_PLAIN, K_FAILING, K_POISON, K_KILLER, K_LOOPING };
@@ -49,10 +50,10 @@ struct stask {
         uint64_t run_ns;
         bool submitted, acked, told;
         int executions, deaths; /* deaths: of slots and workers while it was started there */
-        uint32_t strikes; /* most that the store had */
-        bool revealed; /* its end was told to a worker or a client */
+        uint32_t strikes;       /* most that the store had */
+        bool revealed;          /* its end was told to a worker or a client */
         struct fa_outcome told_end;
-        bool lone;              /* see check.c: must not be executed again while its worker lives */
+        bool lone; /* see check.c: must not be executed again while its worker lives */
         struct fa_outcome final; /* as the store has it first */
         bool is_final, forgotten;
         char result[32]; /* that the client was told */
@@ -85,7 +86,8 @@ struct adapter {
         int n;
         uint64_t conn; /* number of the connection; answers on an older one do not arrive */
         uint64_t last_exec_ns, run_id;
-        uint64_t late_ns[64]; /* how long the rest of an old connection lies there; FA_NEVER: it is gone */
+        uint64_t late_ns[64]; /* how long the rest of an old connection lies there; FA_NEVER: it is
+                                 gone */
         bool broken;
         uint64_t not_before_ns; /* it connects again no sooner */
 };
@@ -117,8 +119,8 @@ struct world {
         struct fa_heap heap;
         struct node nodes[MAX_D + MAX_W + MAX_C];
         int n_nodes, n_d, n_w, n_c;
-        uint64_t link_ns[8][8];  /* FIFO per pair: last delivery */
-        uint64_t cut_ns[8][8];   /* silent until */
+        uint64_t link_ns[8][8]; /* FIFO per pair: last delivery */
+        uint64_t cut_ns[8][8];  /* silent until */
         struct fa_memory *store;
         struct fa_store_cfg store_cfg;
         uint64_t store_stalled_ns, run_id;
