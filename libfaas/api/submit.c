@@ -63,6 +63,8 @@ static int find_function(struct faas_client *c, const char *name) {
 }
 
 static int check(struct faas_client *c, const struct faas_task *t) {
+        const unsigned payload_max = FA_PAYLOAD_MAX;
+
         if (!t->function)
                 return fa_error(-EINVAL, "task.function is NULL");
         if (!t->payload && t->payload_len)
@@ -73,9 +75,9 @@ static int check(struct faas_client *c, const struct faas_task *t) {
         if (t->timeout_ms > FA_TIMEOUT_MS_MAX)
                 return fa_error(-EINVAL, "task.timeout_ms is %u; at most %u", t->timeout_ms,
                                 FA_TIMEOUT_MS_MAX);
-        if (t->payload_len > FA_PAYLOAD_MAX)
+        if (t->payload_len > payload_max)
                 return fa_error(FAAS_E_LIMIT, "a payload of %zu bytes; at most %u", t->payload_len,
-                                FA_PAYLOAD_MAX);
+                                payload_max);
         return find_function(c, t->function);
 }
 
@@ -212,12 +214,14 @@ FA_PUBLIC int faas_submit_many(struct faas_client *c,
         size_t accepted = 0;
         int r = fa_client_enter(c, "faas_submit_many");
 
-        if (r == 0 && n && !tasks)
-                r = fa_error(-EINVAL, "faas_submit_many: tasks must not be NULL");
-        if (r == 0) {
-                r = submit(c, tasks, n, ret_ids, &accepted);
-                fa_client_leave(c);
-        }
+        if (ret_n)
+                *ret_n = 0;
+        if (r)
+                return r;
+        if (n && !tasks)
+                return fa_error(-EINVAL, "faas_submit_many: tasks must not be NULL");
+        r = submit(c, tasks, n, ret_ids, &accepted);
+        fa_client_leave(c);
         if (ret_n)
                 *ret_n = accepted;
         return r;

@@ -17,14 +17,14 @@
 
 /* struct faas_result keeps its references in its own members: filling it cannot fail. */
 static void keep(uint64_t *place, struct fa_blob *b) {
-        static_assert(sizeof(b) <= sizeof(*place), "a pointer fits");
-        memcpy(place, &b, sizeof(b));
+        static_assert(sizeof(void *) <= sizeof(*place), "a pointer fits");
+        memcpy(place, &b, sizeof(void *));
 }
 
 static struct fa_blob *kept(const uint64_t *place) {
         struct fa_blob *b;
 
-        memcpy(&b, place, sizeof(b));
+        memcpy(&b, place, sizeof(void *));
         return b;
 }
 
