@@ -5,9 +5,7 @@
 #include "base/map.h"
 #include "store/memory.h"
 
-#define FA_TOMBS                                                                                   \
-        (1u << 16) /* ids remembered after their record went: a direct-mapped table, 1 MiB,        \
-                      touched lazily */
+#define FA_TOMBS (1u << 16) /* ids remembered after their record went: 1 MiB, touched lazily */
 
 struct fa_mem_record {
         struct fa_map_node node; /* the id */

@@ -15,6 +15,7 @@
 #include "base/rule.h"
 #include "store/memory-private.h"
 
+#define TOMB_WAYS 8
 #define TOMB_NS (60 * FA_NS_PER_S) /* a tombstone stays this long at least, unless many follow */
 
 static struct fa_mem_record *find(const struct fa_memory *m, const struct faas_id *id) {
@@ -23,31 +24,43 @@ static struct fa_mem_record *find(const struct fa_memory *m, const struct faas_i
         return n ? fa_container_of(n, struct fa_mem_record, node) : NULL;
 }
 
-/* Two tables, each a minute: the older one is forgotten when the younger is a minute old. */
-static struct faas_id *
-tomb_place(const struct fa_memory *m, unsigned which, const struct faas_id *id) {
+/*
+ * Two tables, each a minute: the older one is forgotten when the younger is a minute old.  An id may
+ * stand in any of the places of its bucket; the oldest of a full one gives way.
+ */
+static struct faas_id *tomb_bucket(struct faas_id *tombs, const struct faas_id *id) {
         uint32_t h;
 
         memcpy(&h, id->b + 12, sizeof(h));
         h = __builtin_bswap32(h);
-        return &m->tombs[which][(h ^ (h >> 16)) & (FA_TOMBS - 1)];
+        return tombs + ((h ^ (h >> 16)) & (FA_TOMBS / TOMB_WAYS - 1)) * TOMB_WAYS;
 }
 
-/* A free place reads as the id of zeros, which no generator makes: that one is never remembered. */
 static bool tomb_has(const struct fa_memory *m, const struct faas_id *id) {
-        static const struct faas_id zeros;
+        static const struct faas_id none;
 
-        if (memcmp(id, &zeros, sizeof(*id)) == 0)
-                return false;
-        return (m->tombs[0] && memcmp(tomb_place(m, 0, id), id, sizeof(*id)) == 0) ||
-               (m->tombs[1] && memcmp(tomb_place(m, 1, id), id, sizeof(*id)) == 0);
+        if (memcmp(id, &none, sizeof(*id)) == 0)
+                return false; /* an empty place looks so */
+        for (unsigned t = 0; t < 2; t++) {
+                const struct faas_id *b = m->tombs[t] ? tomb_bucket(m->tombs[t], id) : NULL;
+                for (unsigned i = 0; b && i < TOMB_WAYS; i++)
+                        if (memcmp(&b[i], id, sizeof(*id)) == 0)
+                                return true;
+        }
+        return false;
 }
 
+/* Without memory it is not remembered: a late repeat of its SUBMIT would run it again. */
 static void tomb_add(struct fa_memory *m, const struct faas_id *id) {
+        struct faas_id *b;
+
         if (!m->tombs[0])
                 m->tombs[0] = calloc(FA_TOMBS, sizeof(struct faas_id));
-        if (m->tombs[0])
-                *tomb_place(m, 0, id) = *id;
+        if (!m->tombs[0])
+                return;
+        b = tomb_bucket(m->tombs[0], id);
+        memmove(b + 1, b, (TOMB_WAYS - 1) * sizeof(*b));
+        b[0] = *id;
 }
 
 /* Takes its bytes out of the count; the outcome's or the spec's, as it is open or final. */

@@ -38,7 +38,7 @@ static const struct profile profiles[] = {
          .poison = 30,
          .slot_crash = 30},
         {.name = "paused dispatcher", .n_d = 1, .disp_stall = 20},
-        {.name = "paused dispatchers", .n_d = 2, .disp_stall = 60},
+        {.name = "paused as long as a lease", .n_d = 2, .disp_stall = 40, .stall_ms = 270},
         {.name = "pauses", .n_d = 2, .disp_stall = 15, .worker_stall = 15, .store_break = 10},
         {.name = "broken store connections",
          .n_d = 2,
@@ -108,24 +108,48 @@ static int rule_index(const char *name) {
         exit(2);
 }
 
-/* Each rule off in turn: the first red seed of at most n. */
+/* Where the loss of a rule shows soonest; the others show in the first few seeds of all. */
+static const char *const best[] = {
+        [FA_RULE_OWNER] = "pauses",
+        [FA_RULE_SEQUENCE] = "everything",
+        [FA_RULE_LEASE] = "pauses",
+        [FA_RULE_TICK_ONE] = "paused store",
+        [FA_RULE_TICK_CHECK] = "paused as long as a lease",
+        [FA_RULE_STRIKE_FENCE] = "restarts among failing slots",
+        [FA_RULE_KEEP_NOT_MINE] = "restarts",
+        [FA_RULE_HINT] = "restarts",
+        [FA_RULE_LOST_LATER] = "lost tail after a restart",
+        [FA_RULE_RENEW_ALL] = "lost tail, bad network",
+        [FA_RULE_REBIND_OLDER] = "lost tail after a restart",
+        [FA_RULE_RESTORE_GRACE] = "lost tail after a restart",
+        [_FA_RULE_N] = NULL,
+};
+
+static bool tried(uint64_t seed, size_t rule) {
+        return !best[rule] ||
+               strcmp(profiles[seed % FA_ARRAY_SIZE(profiles)].name, best[rule]) == 0;
+}
+
+/* Each rule off in turn: the first red seed of at most n, and it must be green with the rule. */
 static int plant(uint64_t n) {
         int missed = 0;
 
         for (size_t i = 0; i < FA_ARRAY_SIZE(rule_names); i++) {
                 uint64_t s = 1;
                 fa_rules_off = UINT64_C(1) << i;
-                while (s <= n && one(s, false))
+                while (s <= n && (!tried(s, i) || one(s, false)))
                         s++;
                 if (s <= n)
                         printf("%-16s red at seed %lu (%s): %s\n", rule_names[i], s, world.p->name,
                                world.violation);
                 else
                         printf("%-16s GREEN in %lu seeds: %s\n", rule_names[i], n, rule_texts[i]);
+                fa_rules_off = 0;
+                if (s <= n && !one(s, false))
+                        printf("%-16s but seed %lu is red with it too\n", rule_names[i], s), missed++;
                 fflush(stdout);
                 missed += s > n;
         }
-        fa_rules_off = 0;
         return missed;
 }
 

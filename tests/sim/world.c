@@ -180,7 +180,9 @@ static void faults(struct world *w) {
         if (chance(w, p->worker_stall))
                 stall(w, pick(w, FA_ROLE_WORKER), rnd(w, 1000 * MS));
         if (chance(w, p->disp_stall))
-                stall(w, pick(w, FA_ROLE_DISPATCHER), rnd(w, 1000 * MS));
+                stall(w,
+                      pick(w, FA_ROLE_DISPATCHER),
+                      p->stall_ms ? ((uint64_t)p->stall_ms + rnd(w, 100)) * MS : rnd(w, 1000 * MS));
         if (chance(w, p->store_break))
                 store_break(w, pick(w, FA_ROLE_DISPATCHER));
         if (chance(w, p->store_stall)) {
