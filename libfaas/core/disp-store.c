@@ -258,9 +258,11 @@ static void on_finish(struct fa_disp *d, const struct fa_op *op, uint64_t now_ns
 static void on_get(struct fa_disp *d, const struct fa_op *op, uint64_t now_ns) {
         struct task *t = fa_disp_task_find(d, &op->id);
 
-        if (!t || t->state != TASK_ELSEWHERE)
+        if (!t)
                 return;
         t->reading = false;
+        if (t->state != TASK_ELSEWHERE)
+                return; /* submitted here meanwhile */
         if (op->r < 0)
                 return; /* no memory there: the next sweep reads it again */
         if (op->r == 0 && op->rec && !fa_state_final(op->rec->state)) {
