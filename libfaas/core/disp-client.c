@@ -153,6 +153,8 @@ submit_again(struct fa_disp *d, struct peer *p, struct task *t, const struct fa_
                 same = fa_spec_equal(spec, t->spec) || !fa_rule(SAME_BYTES);
                 fa_spec_unref(spec);
         }
+        if (!same && t->state == TASK_ACCEPTING)
+                return; /* the store has not said yet whose id it is: the beats bring it again */
         if (!same) {
                 accepted(d, p, &it->id, FAAS_E_EXISTS);
                 return;

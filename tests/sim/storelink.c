@@ -71,6 +71,8 @@ void store_submit(struct world *w, int n) {
         struct node *node = &w->nodes[n];
         struct fa_group *g;
 
+        if (!node->store.run_id)
+                node->store.run_id = w->run_id;
         while (node->store.n < 16 && (g = fa_disp_group(node->disp))) {
                 int at = node->store.n;
                 if (g->ops[0].kind == FA_OP_REBIND && g->ops[0].state == 0)
@@ -207,7 +209,6 @@ void store_exec(struct world *w, struct happening *h) {
                 happening_free(h);
                 return;
         }
-        node->store.run_id = w->run_id;
         at = w->now_ns + 10000 + rnd(w, MS);
         reply = happen(w, FA_MAX(at, w->link_ns[h->dst][7] + 1000), W_REPLY, h->dst);
         w->link_ns[h->dst][7] = reply->node.key / 64;
