@@ -46,7 +46,7 @@ enum fa_msg_type {
         FA_MSG_CANCEL = 19,     /* client: cancel tasks; dispatcher: stop these hand-outs */
         FA_MSG_COLLECTED = 20,  /* client: I have these results */
         FA_MSG_PROGRESS = 21,   /* reserved */
-        FA_MSG_ADOPT = 22,      /* dispatcher: these hand-outs that you listed go on and count as mine */
+        FA_MSG_ADOPT = 22,      /* dispatcher: these listed hand-outs go on, and I count them */
         _FA_MSG_N
 };
 
