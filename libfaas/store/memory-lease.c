@@ -316,7 +316,7 @@ void fa_mem_rebind(struct fa_memory *m, struct fa_group *g, struct fa_op *op) {
         l = fa_mem_lease_find(m, g->epoch);
         fence_older(m, l->name, g->epoch);
         l->tick = m->tick;
-        if (fresh || l->rebound != m->restarts) { /* else a late copy: it changes nothing */
+        if (fresh || l->rebound != m->restarts) { /* else a late copy: the sequence went on */
                 l->rebound = m->restarts;
                 l->restored = m->restarts - 1; /* until FA_REBIND_DONE */
                 l->last_seq = op->cursor;
