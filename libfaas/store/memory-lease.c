@@ -292,10 +292,10 @@ void fa_mem_rebind(struct fa_memory *m, struct fa_group *g, struct fa_op *op) {
         bool fresh;
 
         if (op->state == FA_REBIND_DONE) {
-                if (l)
-                        l->restored = m->restarts;
-                else
+                if (!l)
                         g->r = FAAS_E_FENCED;
+                else if (l->rebound == m->restarts) /* else it is from before this restart */
+                        l->restored = m->restarts;
                 return;
         }
         /* Every epoch has the partition of its own number: who has none was fenced. */

@@ -281,7 +281,7 @@ static void rebind(struct naive *n, struct fa_group *g, struct fa_op *op) {
 
         if (op->state == FA_REBIND_DONE) {
                 if (l)
-                        l->restored = true;
+                        l->restored |= l->bound;
                 g->r = l ? 0 : FAAS_E_FENCED;
                 return;
         }
