@@ -79,7 +79,8 @@ static void accepted(struct fa_disp *d, struct peer *p, const struct faas_id *id
 }
 
 void fa_disp_tell_accepted(struct fa_disp *d, struct task *t, uint8_t state) {
-        struct fa_list *it, *tmp;
+        struct fa_list *it;
+        struct fa_list *tmp;
 
         fa_list_for_each_safe (it, tmp, &t->waiters) {
                 struct waiter *w = fa_list_entry(it, struct waiter, in_task);
@@ -123,7 +124,8 @@ void fa_disp_tell_done(struct fa_disp *d,
                        uint8_t state,
                        const struct fa_outcome *o) {
         bool last = state >= FAAS_COMPLETED; /* final, or NOT_FOUND, GONE */
-        struct fa_list *it, *tmp;
+        struct fa_list *it;
+        struct fa_list *tmp;
 
         fa_list_for_each_safe (it, tmp, &t->waiters) {
                 struct waiter *w = fa_list_entry(it, struct waiter, in_task);

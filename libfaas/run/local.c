@@ -260,8 +260,8 @@ static void tick(struct fa_local *l, uint64_t now_ns) {
 }
 
 /*
- * Makes a peer say everything again: its HELLO is answered by WELCOME, upon which a worker registers
- * and lists what it holds, and a client submits and asks anew.
+ * Makes a peer say everything again: its HELLO is answered by WELCOME, upon which a worker
+ * registers and lists what it holds, and a client submits and asks anew.
  */
 static void
 resync(struct fa_local *l, uint64_t key, enum fa_role role, uint64_t incarnation, uint64_t now_ns) {
