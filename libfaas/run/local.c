@@ -259,14 +259,19 @@ static void tick(struct fa_local *l, uint64_t now_ns) {
 }
 
 /*
- * Makes a peer say everything again: a message for another epoch is answered by WELCOME, upon which
+ * Makes a peer say everything again: one that hears it is not known says HELLO, and upon the WELCOME
  * a worker registers and lists what it holds, and a client submits and asks anew.
  */
-static void resync(struct fa_local *l, uint64_t key, enum fa_msg_type type, uint64_t now_ns) {
-        struct fa_msg m = {.type = (uint8_t)type};
-        const struct fa_event ev = {.kind = FA_EV_MSG, .peer = key, .msg = &m};
+static void resync(struct fa_local *l, bool client, uint64_t now_ns) {
+        struct fa_msg m = {.type = FA_MSG_WELCOME};
+        const struct fa_event ev = {.kind = FA_EV_MSG, .peer = KEY_DISPATCHER, .msg = &m};
 
-        (void)fa_disp_input(l->disp, &ev, now_ns);
+        if (client) {
+                (void)fa_cli_input(l->cli, &ev, now_ns);
+        } else {
+                (void)fa_work_input(l->work, &ev, now_ns);
+                (void)run_ops(l);
+        }
 }
 
 static void recount(struct fa_local *l, uint64_t now_ns) {
@@ -284,9 +289,9 @@ static void recount(struct fa_local *l, uint64_t now_ns) {
         if (!client && !worker)
                 return;
         if (client)
-                resync(l, KEY_CLIENT, FA_MSG_BEAT, now_ns);
+                resync(l, true, now_ns);
         if (worker)
-                resync(l, KEY_WORKER, FA_MSG_BEAT, now_ns);
+                resync(l, false, now_ns);
         carry(l, now_ns);
         l->recount_ns = now_ns + RECOUNT_NS;
 }
@@ -341,6 +346,7 @@ static int make_machines(struct fa_local *l, const struct fa_local_cfg *cfg, uin
                 .n_slots = l->n_slots,
                 .functions = functions,
                 .n_functions = n_functions,
+                .retry_ns = RECOUNT_NS,
                 .seed = seeds[3],
         };
         const struct fa_cli_cfg cli_cfg = {
