@@ -69,15 +69,29 @@ uint32_t fa_work_grant(const struct fa_work *w) {
         return w->cfg.n_slots * (d == 1 ? 1 : 2 * d);
 }
 
+/* Is what it runs long, by what its function took before or by the time since it began? */
+static bool is_long(const struct slot *s, uint64_t now_ns) {
+        const struct held *first;
+
+        if (s->slow)
+                return true;
+        if (!s->n)
+                return false;
+        first = fa_list_entry(fa_list_first(&s->queue), struct held, link);
+        return depth(*first->est) == 1 || now_ns >= s->since_ns + DEPTH_NS;
+}
+
 /* A slot with room for this task: an idle one if there is any. */
-static struct slot *find_room(struct fa_work *w, const struct held *h) {
+static struct slot *find_room(struct fa_work *w, const struct held *h, uint64_t now_ns) {
         bool idle_only = w->n_busy < w->n_up;
         uint32_t max = depth(*h->est);
 
         for (unsigned i = 0; i < w->cfg.n_slots; i++) {
                 struct slot *s = &w->slots[w->cursor];
                 w->cursor = w->cursor + 1 == w->cfg.n_slots ? 0 : w->cursor + 1;
-                if (!s->up || s->kill || s->n >= (idle_only || s->slow ? 1 : max))
+                if (!s->up || s->kill || s->n >= max)
+                        continue;
+                if (s->n && (idle_only || is_long(s, now_ns)))
                         continue;
                 return s;
         }
@@ -89,7 +103,7 @@ void fa_work_assign(struct fa_work *w, uint64_t now_ns) {
 
         while ((l = fa_list_first(&w->waiting))) {
                 struct held *h = fa_list_entry(l, struct held, link);
-                struct slot *s = find_room(w, h);
+                struct slot *s = find_room(w, h, now_ns);
                 unsigned index;
 
                 if (!s)

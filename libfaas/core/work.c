@@ -410,19 +410,20 @@ static void beat(struct fa_work *w, struct link *l, uint64_t now_ns) {
         m->held = l->n_held;
 }
 
-/* When this link wants to be looked at. */
-static uint64_t link_deadline(const struct link *l) {
+/* When this link wants to be looked at.  Without beats a HELLO may be lost all the same: where
+ * there is no network, for want of memory. */
+static uint64_t link_deadline(const struct fa_work *w, const struct link *l) {
         uint64_t wait = l->first_beat ? l->phase_ns : l->interval_ns;
 
+        if (l->state == LINK_HELLO)
+                return l->sent_ns + (l->interval_ns ? l->interval_ns : w->cfg.retry_ns);
         if (!l->interval_ns)
                 return FA_NEVER;
-        if (l->state == LINK_HELLO)
-                return l->sent_ns + l->interval_ns;
         return FA_MIN(l->sent_ns + wait, l->heard_ns + l->interval_ns * l->liveness);
 }
 
 static void link_tick(struct fa_work *w, struct link *l, uint64_t now_ns) {
-        if (link_deadline(l) > now_ns)
+        if (link_deadline(w, l) > now_ns)
                 return;
         if (l->state == LINK_HELLO) {
                 say_hello(w, l, now_ns);
@@ -460,7 +461,7 @@ uint64_t fa_work_deadline(const struct fa_work *w) {
         struct fa_list *first = fa_list_first(&w->results);
 
         for (unsigned i = 0; i < w->n_links; i++)
-                at = FA_MIN(at, link_deadline(&w->links[i]));
+                at = FA_MIN(at, link_deadline(w, &w->links[i]));
         if (first)
                 at = FA_MIN(at, fa_list_entry(first, struct held, link)->again_ns);
         return at;

@@ -8,6 +8,7 @@
 #include "exec/pool.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -200,8 +201,10 @@ static int prepare(struct fa_slots *s, struct fa_pool_slot *slot, int fds[2]) {
 
         if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv) < 0)
                 return fa_errno(errno, "cannot make a slot's socket");
-        int page = memfd_create("faas-slot", MFD_CLOEXEC);
-        if (page < 0 || ftruncate(page, FA_CONTROL_SIZE) < 0)
+        int page = memfd_create("faas-slot", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+        /* A function that can get at it and cuts it short would end host and zygote by SIGBUS. */
+        if (page < 0 || ftruncate(page, FA_CONTROL_SIZE) < 0 ||
+            fcntl(page, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
                 goto fail;
         void *p = mmap(NULL, FA_CONTROL_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, page, 0);
         if (p == MAP_FAILED)

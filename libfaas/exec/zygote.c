@@ -53,7 +53,7 @@ struct zygote {
         int host, child_fd, wake_fd;
         unsigned n_slots;
         struct zslot *slots;
-        struct pollfd *polls; /* POLL_FIXED, then one per slot for its standard error */
+        struct pollfd *polls; /* POLL_FIXED, then one for each open standard error of a slot */
         struct fa_registry registry;
         struct fa_mail mail;
         pid_t children[CHILDREN_MAX];
@@ -337,18 +337,29 @@ static void handle_mail(struct zygote *z) {
         }
 }
 
+/* What poll() found there, in the order of its entries. */
+static void read_logs(struct zygote *z) {
+        const struct pollfd *p = &z->polls[POLL_FIXED];
+
+        for (unsigned i = 0; i < z->n_slots; i++)
+                if (z->slots[i].err_fd >= 0 && p++->revents)
+                        read_log(&z->slots[i], (size_t)16 * FA_LOG_MAX);
+}
+
 static _Noreturn void loop(struct zygote *z) {
         bool sent = true;
 
         for (;;) {
                 uint64_t next_ns = watch(z);
-                unsigned n = POLL_FIXED + z->n_slots;
+                unsigned n = POLL_FIXED;
 
                 z->polls[POLL_HOST] = (struct pollfd){z->host, sent ? POLLIN : POLLIN | POLLOUT, 0};
                 z->polls[POLL_CHILD] = (struct pollfd){z->child_fd, POLLIN, 0};
                 z->polls[POLL_WAKE] = (struct pollfd){z->wake_fd, POLLIN, 0};
+                /* Only what is open: more entries than RLIMIT_NOFILE are refused. */
                 for (unsigned i = 0; i < z->n_slots; i++)
-                        z->polls[POLL_FIXED + i] = (struct pollfd){z->slots[i].err_fd, POLLIN, 0};
+                        if (z->slots[i].err_fd >= 0)
+                                z->polls[n++] = (struct pollfd){z->slots[i].err_fd, POLLIN, 0};
 
                 int ms = next_ns == FA_NEVER ? -1 : fa_poll_ms(next_ns, fa_now());
                 if (poll(z->polls, n, ms) < 0)
@@ -358,9 +369,7 @@ static _Noreturn void loop(struct zygote *z) {
                         ssize_t len = read(z->wake_fd, &drop, sizeof(drop));
                         (void)len;
                 }
-                for (unsigned i = 0; i < z->n_slots; i++)
-                        if (z->polls[POLL_FIXED + i].revents)
-                                read_log(&z->slots[i], (size_t)16 * FA_LOG_MAX);
+                read_logs(z);
                 if (z->polls[POLL_CHILD].revents)
                         reap(z);
                 if (z->polls[POLL_HOST].revents & ~POLLOUT)

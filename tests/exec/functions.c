@@ -203,6 +203,21 @@ static int scribble_and_wait(struct faas_call *call) {
         return 0;
 }
 
+/* Privileged processes can open the page again, though the slot has no descriptor of it. */
+static int cut_page(struct faas_call *call) {
+        char from[64], path[128];
+        void *page = find_page();
+
+        (void)snprintf(from, sizeof(from), "%lx-%lx", (unsigned long)(uintptr_t)page,
+                       (unsigned long)(uintptr_t)page + 4096);
+        (void)snprintf(path, sizeof(path), "/proc/self/map_files/%s", from);
+        int fd = open(path, O_RDWR | O_CLOEXEC);
+        if (fd >= 0)
+                (void)!ftruncate(fd, 0);
+        raise(SIGKILL);
+        return 0;
+}
+
 static void eat_all(void) {
         (void)setrlimit(RLIMIT_AS, &(struct rlimit){1 << 20, 1 << 20});
         void *volatile p; /* or the compiler knows better */
@@ -287,6 +302,7 @@ const struct faas_function bad_functions[] = {
         {"scribble", scribble},
         {"scribble-and-die", scribble_and_die},
         {"scribble-and-wait", scribble_and_wait},
+        {"cut-page", cut_page},
         {"hungry", hungry},
         {"hungry-and-happy", hungry_and_happy},
         {"too-big", too_big},

@@ -108,6 +108,11 @@ Test(broken, scribbled_page_does_not_confuse_the_blame) {
         expect_plain("scribble-and-die", FAAS_FAILURE_EXITED, 9, "status 9");
 }
 
+/* Where it may open it at all (as root), host and zygote would end by SIGBUS. */
+Test(broken, control_page_cannot_be_cut_short) {
+        expect_plain("cut-page", FAAS_FAILURE_CRASHED, SIGKILL, "signal 9");
+}
+
 Test(broken, scribbled_page_is_seen_by_recall) {
         struct pool p;
         char path[256];

@@ -16,6 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/limits.h"
 #include "pool.h"
 #include "th.h"
 
@@ -187,6 +188,22 @@ Test(host, lack_of_fds_is_an_error_of_open) {
         }
         fa_slots_close(s);
         cr_assert_eq(th_count_fds(), fds);
+}
+
+/* The slots' parent must not poll() more than it may have, or it spins, deaf to its end. */
+Test(host, many_more_slots_than_descriptors_are_refused_at_once) {
+        struct fa_slots_cfg cfg = {.n_slots = FA_SLOTS_MAX, .functions = bad_functions};
+        struct rlimit old;
+        struct fa_slots *s = NULL;
+
+        cr_assert_eq(getrlimit(RLIMIT_NOFILE, &old), 0);
+        struct rlimit few = {64, old.rlim_max};
+        uint64_t start_ns = fa_now();
+        cr_assert_eq(setrlimit(RLIMIT_NOFILE, &few), 0);
+        cr_assert_eq(fa_slots_open(&s, &cfg), -EMFILE);
+        cr_assert_eq(setrlimit(RLIMIT_NOFILE, &old), 0);
+        /* It is ended by force after two seconds. */
+        cr_assert_lt(fa_now() - start_ns, 1500 * FA_NS_PER_MS);
 }
 
 Test(host, fork_of_the_host_does_not_own_the_pool) {
