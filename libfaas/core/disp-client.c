@@ -279,7 +279,8 @@ static void on_cancel(struct fa_disp *d, struct peer *p, const struct fa_item *i
 }
 
 static void on_collected(struct fa_disp *d, const struct fa_item *it) {
-        struct task *t = fa_disp_task_find(d, &it->id);
+        /* Finals are here only if they are kept; the store forgets nothing that is open. */
+        struct task *t = d->cfg.retain_ns ? fa_disp_task_find(d, &it->id) : NULL;
         struct fa_op *op;
 
         if (t && t->state != TASK_FINAL)

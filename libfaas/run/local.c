@@ -195,7 +195,7 @@ static bool to_disp(struct fa_local *l, struct fa_outbox *from, uint64_t key, ui
         while (fa_outbox_pop(from, &to, &ev.msg)) {
                 any = true;
                 (void)fa_disp_input(l->disp, &ev, now_ns);
-                fa_msg_free(ev.msg);
+                fa_outbox_done(from, ev.msg);
         }
         return any;
 }
@@ -213,7 +213,7 @@ static bool from_disp(struct fa_local *l, uint64_t now_ns) {
                         (void)fa_work_input(l->work, &ev, now_ns);
                         (void)run_ops(l);
                 }
-                fa_msg_free(ev.msg);
+                fa_outbox_done(fa_disp_outbox(l->disp), ev.msg);
         }
         return any;
 }
@@ -259,8 +259,8 @@ static void tick(struct fa_local *l, uint64_t now_ns) {
 }
 
 /*
- * Makes a peer say everything again: one that hears it is not known says HELLO, and upon the WELCOME
- * a worker registers and lists what it holds, and a client submits and asks anew.
+ * Makes a peer say everything again: one that hears it is not known says HELLO, and upon the
+ * WELCOME a worker registers and lists what it holds, and a client submits and asks anew.
  */
 static void resync(struct fa_local *l, bool client, uint64_t now_ns) {
         struct fa_msg m = {.type = FA_MSG_WELCOME};

@@ -23,9 +23,8 @@ int fa_msg_new(struct fa_msg **ret, enum fa_msg_type type) {
         return 0;
 }
 
-struct fa_msg *fa_msg_free(struct fa_msg *m) {
-        if (!m)
-                return NULL;
+/* Gives up what the message refers to; its own memory stays. */
+static void release(struct fa_msg *m) {
         for (uint32_t i = 0; i < m->n_items; i++) {
                 struct fa_item *it = &m->items[i];
 
@@ -36,9 +35,23 @@ struct fa_msg *fa_msg_free(struct fa_msg *m) {
                 if (it->log)
                         fa_blob_unref(it->log);
         }
-        free(m->items);
         free(m->names_own);
         fa_blob_unref(m->envelope);
+}
+
+void fa_msg_reset(struct fa_msg *m, enum fa_msg_type type) {
+        struct fa_item *items = m->items;
+        uint32_t cap = m->cap_items;
+
+        release(m);
+        *m = (struct fa_msg){.type = (uint8_t)type, .items = items, .cap_items = cap};
+}
+
+struct fa_msg *fa_msg_free(struct fa_msg *m) {
+        if (!m)
+                return NULL;
+        release(m);
+        free(m->items);
         free(m);
         return NULL;
 }

@@ -137,6 +137,9 @@ struct fa_msg {
 /* Empty message of a type; 0 items. 0 or -ENOMEM. */
 int fa_msg_new(struct fa_msg **ret, enum fa_msg_type type);
 
+/* As fa_msg_new(), in the memory of a message that is done with. */
+void fa_msg_reset(struct fa_msg *m, enum fa_msg_type type);
+
 /* Frees the message, its items' blobs, its envelope; NULL is fine; returns NULL. */
 struct fa_msg *fa_msg_free(struct fa_msg *m);
 void fa_msg_freep(struct fa_msg **m);
