@@ -14,11 +14,11 @@ extern "C" {
 #endif
 
 /* Limits; each is checked when a task is submitted, before anything is stored. */
-#define FAAS_PAYLOAD_MAX (4u * 1024u * 1024u) /* bytes of a payload, and of a result */
-#define FAAS_NAME_MAX 64u                     /* bytes of a function's or queue's name */
-#define FAAS_TEXT_MAX 1024u                   /* bytes of a result's error text */
-#define FAAS_LOG_MAX 4096u                    /* last bytes of a slot's standard error kept */
-#define FAAS_ID_TEXT_LEN 36u                  /* characters of a printed id, without the NUL */
+#define FAAS_PAYLOAD_MAX 4194304u /* bytes of a payload, and of a result */
+#define FAAS_NAME_MAX 64u         /* bytes of a function's or queue's name */
+#define FAAS_TEXT_MAX 1024u       /* bytes of a result's error text */
+#define FAAS_LOG_MAX 4096u        /* last bytes of a slot's standard error kept */
+#define FAAS_ID_TEXT_LEN 36u      /* characters of a printed id, without the NUL */
 
 /* A task's name in the world: a UUIDv7 (RFC 9562) made by the client; bytes in network order. */
 struct faas_id {

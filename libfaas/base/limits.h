@@ -13,17 +13,17 @@
 #define FA_TEXT_MAX FAAS_TEXT_MAX       /* error text of a result */
 #define FA_LOG_MAX FAAS_LOG_MAX         /* last bytes of a slot's standard error */
 
-#define FA_DIGEST_LEN 32            /* SHA-256 of a shipped function */
-#define FA_ENVELOPE_MAX (64 * 1024) /* one envelope frame: headers of a full batch fit */
-#define FA_BATCH_MAX 256            /* items of one message: beyond this the system call is free */
-#define FA_BATCH_BYTES (1 << 20)    /* payload bytes of one message, unless one item is larger */
-#define FA_INLINE_MAX (8 * 1024)    /* larger payloads have a frame of their own */
-#define FA_NESTING_MAX 4            /* arrays in arrays in an envelope */
-#define FA_FUNCTIONS_MAX 512        /* functions of one worker: their names fit one envelope */
-#define FA_SLOTS_MAX 1024           /* slots of one worker process */
-#define FA_PEERS_MAX 65536          /* workers and clients of one dispatcher */
-#define FA_ENDPOINT_MAX 256         /* text of one endpoint */
-#define FA_ENDPOINTS_MAX 16         /* dispatchers that one WELCOME names */
-#define FA_PRINCIPAL_MAX 256        /* name of a peer, once peers are authenticated */
-#define FA_LIVENESS_MAX 1000        /* missed beats: more would never find a dead peer */
+#define FA_DIGEST_LEN 32        /* SHA-256 of a shipped function */
+#define FA_ENVELOPE_MAX 65536u  /* one envelope frame: headers of a full batch fit */
+#define FA_BATCH_MAX 256        /* items of one message: beyond this the system call is free */
+#define FA_BATCH_BYTES 1048576u /* payload bytes of one message, unless one item is larger */
+#define FA_INLINE_MAX 8192u     /* larger payloads have a frame of their own */
+#define FA_NESTING_MAX 4        /* arrays in arrays in an envelope */
+#define FA_FUNCTIONS_MAX 512    /* functions of one worker: their names fit one envelope */
+#define FA_SLOTS_MAX 1024       /* slots of one worker process */
+#define FA_PEERS_MAX 65536      /* workers and clients of one dispatcher */
+#define FA_ENDPOINT_MAX 256     /* text of one endpoint */
+#define FA_ENDPOINTS_MAX 16     /* dispatchers that one WELCOME names */
+#define FA_PRINCIPAL_MAX 256    /* name of a peer, once peers are authenticated */
+#define FA_LIVENESS_MAX 1000    /* missed beats: more would never find a dead peer */
 #define FA_TIMEOUT_MS_MAX 0x7fffffffu

@@ -56,6 +56,7 @@ static inline struct fa_list *fa_list_pop_front(struct fa_list *l) {
         return node;
 }
 
-#define fa_list_for_each(it, head) for (it = (head)->next; it != (head); it = it->next)
+#define fa_list_for_each(it, head) for ((it) = (head)->next; (it) != (head); (it) = (it)->next)
 #define fa_list_for_each_safe(it, tmp, head)                                                       \
-        for (it = (head)->next, tmp = it->next; it != (head); it = tmp, tmp = it->next)
+        for ((it) = (head)->next, (tmp) = (it)->next; (it) != (head);                              \
+             (it) = (tmp), (tmp) = (it)->next)

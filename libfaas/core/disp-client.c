@@ -79,7 +79,8 @@ static void accepted(struct fa_disp *d, struct peer *p, const struct faas_id *id
 }
 
 void fa_disp_tell_accepted(struct fa_disp *d, struct task *t, uint8_t state) {
-        struct fa_list *it, *tmp;
+        struct fa_list *it;
+        struct fa_list *tmp;
 
         fa_list_for_each_safe (it, tmp, &t->waiters) {
                 struct waiter *w = fa_list_entry(it, struct waiter, in_task);
@@ -123,7 +124,8 @@ void fa_disp_tell_done(struct fa_disp *d,
                        uint8_t state,
                        const struct fa_outcome *o) {
         bool last = state >= FAAS_COMPLETED; /* final, or NOT_FOUND, GONE */
-        struct fa_list *it, *tmp;
+        struct fa_list *it;
+        struct fa_list *tmp;
 
         fa_list_for_each_safe (it, tmp, &t->waiters) {
                 struct waiter *w = fa_list_entry(it, struct waiter, in_task);
@@ -153,6 +155,8 @@ submit_again(struct fa_disp *d, struct peer *p, struct task *t, const struct fa_
                 same = fa_spec_equal(spec, t->spec) || !fa_rule(SAME_BYTES);
                 fa_spec_unref(spec);
         }
+        if (!same && t->state == TASK_ACCEPTING)
+                return; /* the store has not said yet whose id it is: the beats bring it again */
         if (!same) {
                 accepted(d, p, &it->id, FAAS_E_EXISTS);
                 return;

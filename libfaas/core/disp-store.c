@@ -464,7 +464,8 @@ int fa_disp_store_answer(struct fa_disp *d, struct fa_group *g, uint64_t now_ns)
 
 /* Renews the lease once a tick; takes up again what lack of memory stopped; frees old finals. */
 void fa_disp_store_tick(struct fa_disp *d, uint64_t now_ns) {
-        struct fa_list *it, *tmp;
+        struct fa_list *it;
+        struct fa_list *tmp;
         struct fa_owned *owned;
         struct fa_op *op;
         size_t n;

@@ -197,7 +197,8 @@ static bool give(struct fa_disp *d, struct peer *p, struct task *t) {
  * one goes to the end of the line.
  */
 void fa_disp_hand_out(struct fa_disp *d) {
-        struct fa_list *it, *tmp;
+        struct fa_list *it;
+        struct fa_list *tmp;
 
         while (d->n_queued && !fa_list_empty(&d->ready)) {
                 bool any = false;

@@ -77,7 +77,8 @@ static int set_functions(struct fa_disp *d, struct peer *p, const struct fa_msg 
 
 /* The same worker process on another connection: its tasks move over to this one. */
 static void merge_old(struct fa_disp *d, struct peer *p) {
-        struct fa_list *it, *l;
+        struct fa_list *it;
+        struct fa_list *l;
 
         fa_list_for_each (it, &d->peers) {
                 struct peer *old = fa_list_entry(it, struct peer, link);
@@ -143,7 +144,8 @@ static void listed(struct fa_disp *d, struct peer *p, const struct fa_item *it) 
 }
 
 static void drop_unlisted(struct fa_disp *d, struct peer *p) {
-        struct fa_list *it, *tmp;
+        struct fa_list *it;
+        struct fa_list *tmp;
 
         fa_list_for_each_safe (it, tmp, &p->held) {
                 struct task *t = fa_list_entry(it, struct task, link);
@@ -214,6 +216,13 @@ static void end(struct fa_disp *d, struct task *t, struct peer *p, const struct 
         }
 }
 
+/* Is it the present hand-out's result, or that of an earlier owner's that may go on? */
+static bool counts(const struct task *t, const struct fa_fence *f) {
+        if (t->state == TASK_HANDED)
+                return fa_fence_eq(&t->fence, f) || !fa_rule(FENCE);
+        return adoptable(t, f) || (t->state == TASK_QUEUED && !fa_rule(FENCE));
+}
+
 static void on_result(struct fa_disp *d, struct peer *p, const struct fa_item *it) {
         struct part *part = fa_disp_part(d, it->fence.partition);
         struct task *t = fa_disp_task_find(d, &it->id);
@@ -228,10 +237,7 @@ static void on_result(struct fa_disp *d, struct peer *p, const struct fa_item *i
                 t = NULL;
         if (t && (t->state == TASK_FINISHING || t->state == TASK_ACCEPTING))
                 return; /* answered once it is committed */
-        if (t && t->state == TASK_HANDED && (fa_fence_eq(&t->fence, &it->fence) || !fa_rule(FENCE)))
-                end(d, t, p, it);
-        else if (t && t->state != TASK_HANDED &&
-                 (adoptable(t, &it->fence) || (!fa_rule(FENCE) && t->state == TASK_QUEUED)))
+        if (t && counts(t, &it->fence))
                 end(d, t, p, it);
         else if (t && t->state == TASK_FINAL && fa_fence_eq(&t->fence, &it->fence))
                 fa_disp_answer(d, p, FA_MSG_ACK, &it->id, &it->fence);

@@ -184,10 +184,13 @@ static bool from_worker(const struct peer *p, const struct fa_msg *m) {
                 !fa_msg_authorise(FA_ROLE_CLIENT, m->type));
 }
 
-static void peer_down(struct fa_disp *d, struct peer *p) {
+/* false: no memory to take all its tasks back; it stays, and is judged again. */
+static bool peer_down(struct fa_disp *d, struct peer *p) {
         fa_disp_worker_close(d, p);
-        if (fa_list_empty(&p->held))
-                peer_free(d, p);
+        if (!fa_list_empty(&p->held))
+                return false;
+        peer_free(d, p);
+        return true;
 }
 
 static void on_msg(struct fa_disp *d, uint64_t key, const struct fa_msg *m, uint64_t now_ns) {
@@ -209,7 +212,7 @@ static void on_msg(struct fa_disp *d, uint64_t key, const struct fa_msg *m, uint
         } else if (!p->incarnation && m->type != FA_MSG_REGISTER) {
                 fa_disp_welcome(d, p); /* forgotten, or never heard of: it says HELLO */
         } else if (m->type == FA_MSG_DISCONNECT) {
-                peer_down(d, p);
+                (void)peer_down(d, p);
         } else if (from_worker(p, m)) {
                 fa_disp_worker_msg(d, p, m, now_ns);
         } else if (fa_msg_authorise(FA_ROLE_CLIENT, m->type)) {
@@ -230,7 +233,7 @@ int fa_disp_input(struct fa_disp *d, const struct fa_event *ev, uint64_t now_ns)
         case FA_EV_PEER_DOWN:
                 p = fa_disp_peer(d, ev->peer, false, now_ns);
                 if (p)
-                        peer_down(d, p);
+                        (void)peer_down(d, p);
                 break;
         case FA_EV_GROUP:
                 r = fa_disp_store_answer(d, ev->group, now_ns);
@@ -266,8 +269,7 @@ static void judge_peers(struct fa_disp *d, uint64_t now_ns) {
                         p->suspect = true;
                         (void)fa_heap_set(&d->alive, n, now_ns + grace);
                 } else {
-                        peer_down(d, p);
-                        if (fa_heap_peek(&d->alive) == n) /* no memory: again soon */
+                        if (!peer_down(d, p))
                                 (void)fa_heap_set(&d->alive, n, now_ns + grace + 1);
                 }
         }
@@ -275,7 +277,8 @@ static void judge_peers(struct fa_disp *d, uint64_t now_ns) {
 
 /* Those that no worker has claimed within one liveness period were lost with their worker. */
 static void release_inherited(struct fa_disp *d, uint64_t now_ns) {
-        struct fa_list *it, *tmp;
+        struct fa_list *it;
+        struct fa_list *tmp;
         bool waiting = false;
 
         if (now_ns < d->inherited_until_ns)

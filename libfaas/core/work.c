@@ -220,7 +220,8 @@ static void on_welcome(struct fa_work *w, struct link *l, const struct fa_msg *m
 
 static struct faas_id held_key(const struct faas_id *id, const struct fa_fence *f) {
         struct faas_id key = *id;
-        uint64_t mix = f->n ^ ((uint64_t)f->gen << 48) ^ (f->partition << 20), lo;
+        uint64_t mix = f->n ^ ((uint64_t)f->gen << 48) ^ (f->partition << 20);
+        uint64_t lo;
 
         memcpy(&lo, key.b + 8, sizeof(lo));
         lo ^= mix;

@@ -94,7 +94,8 @@ static void lose_zygote(struct fa_slots *s) {
 static int take_names(struct fa_slots *s, const struct fa_mail *m) {
         size_t n = 0;
 
-        /* A zygote started anew tells the same; the owner has pointers to what the first one said. */
+        /* A zygote started anew tells the same; the owner has pointers to what the first one said.
+         */
         if (s->functions)
                 return 0;
         for (uint32_t i = 0; i < m->len; i++)

@@ -1,11 +1,26 @@
 /*
  * op.h - what a dispatcher asks of its store: operations in groups
  *
- * A group runs as a whole or not at all, after one check of its head: the epoch holds its lease and
- * owns every partition that the group touches (else FAAS_E_FENCED), and the group is the next in
- * the epoch's sequence.  A group that was run before is not run again: its answers are derived from
- * the records (a broken connection may leave it unknown whether a group ran; the dispatcher hands
- * in the identical group again).  DESIGN.md section 7 measured this and model-checked it.
+ * A group runs as a whole or not at all, after one check of its head.  There are three kinds:
+ *
+ * An ordinary group has a number in its epoch's sequence.  In this order: the epoch has a lease and
+ * owns every partition that the group touches, else FAAS_E_FENCED; it has bound again since the
+ * store was last restarted, else FAAS_E_UNAVAILABLE; no living owner, the epoch itself included,
+ * has still to RESTORE, else FAAS_E_AGAIN (only LOAD, ACCEPT, FINISH, REQUEUE and HINT wait for
+ * that); and the group before it has run, else FAAS_E_UNAVAILABLE.  A group that was run before is
+ * not run again: its answers are derived from the records (a broken connection may leave it unknown
+ * whether a group ran; the dispatcher hands in the identical group again).
+ *
+ * A control group has an epoch and the number 0: TICKs and RESTOREs, which come in no ordinary
+ * group.  It is checked for the lease and for ownership as above, and for nothing else: it waits
+ * for nobody.  So time goes on while ordinary groups wait, and only TICK (and FA_REBIND_OWN) renews
+ * a lease: a group that is told FAAS_E_AGAIN does not.  A control group may be late, or come twice;
+ * the ops say what follows then.
+ *
+ * A group with the number 0 of nothing but START, REBIND or GET needs no lease; the first two are
+ * what makes one, and check for themselves.
+ *
+ * DESIGN.md section 7 measured this and model-checked it.
  */
 #pragma once
 
@@ -19,17 +34,19 @@
 #include "wire/msg.h"
 
 enum fa_op_kind {
-        FA_OP_START,  /* a new epoch for a name; the older epoch of that name is fenced, its
-                         partitions are mine */
-        FA_OP_REBIND, /* the store lost its tail: I am still here, I own these partitions */
-        FA_OP_TICK, /* my lease is renewed; what leases are there? are my partitions still mine? */
-        FA_OP_TAKE, /* the partition of a dispatcher whose lease has run out becomes mine */
-        FA_OP_LOAD, /* the next records of a partition in the order of their acceptance */
+        FA_OP_START,   /* a new epoch for a name; the older epochs of that name are fenced: their
+                          leases go, their partitions are mine, in the next generation */
+        FA_OP_REBIND,  /* the store lost its tail: I am still here, I own these partitions */
+        FA_OP_TICK,    /* my lease is renewed; what leases are there? are my partitions mine? */
+        FA_OP_TAKE,    /* the partition of a dispatcher whose lease has run out becomes mine */
+        FA_OP_LOAD,    /* the next records of a partition in the order of their acceptance */
         FA_OP_ACCEPT,  /* a new task */
         FA_OP_FINISH,  /* a task's end: the first one stays */
         FA_OP_REQUEUE, /* a task's strikes and retries, absolute */
         FA_OP_HINT,    /* a task was handed out: not awaited, only a help for a later owner */
-        FA_OP_RESTORE, /* after a lost tail: write this task again as I know it */
+        FA_OP_RESTORE, /* after a lost tail: write this task again as I know it.  Only before my
+                          FA_REBIND_DONE that follows a restart; else it is a late copy, which
+                          writes nothing */
         FA_OP_GET,     /* read a record */
         FA_OP_FORGET,  /* its submitter has the result */
         _FA_OP_N
@@ -83,12 +100,14 @@ struct fa_op {
         uint8_t state; /* RESTORE: the record's state; REBIND: FA_REBIND_OWN, FA_REBIND_DONE */
         bool differs;  /* answer of ACCEPT with FAAS_E_EXISTS: other bytes under the same id */
         /*
-         * The answer.  0: done.  FAAS_E_EXISTS: a record is there already (ACCEPT) or is final
-         * (FINISH), and *rec tells what it says.  FAAS_E_NOENT: no such record.  FAAS_E_GONE: it
-         * was collected. FAAS_E_STALE: the record belongs to another partition (FINISH), or the
-         * partition to somebody else than believed (TAKE).  FAAS_E_LIMIT: the store is full
-         * (ACCEPT).  -ENOMEM: this op was not done, or its answer is missing; the others of the
-         * group have run, and a new group may ask again.
+         * The answer.  0: done.  FAAS_E_EXISTS: a record is there already (ACCEPT), is final
+         * (FINISH, REQUEUE), or is final or belongs to another partition (RESTORE, a late copy of
+         * it too), and *rec tells what it says, but not to REQUEUE.  FAAS_E_NOENT: no such record.
+         * FAAS_E_GONE: it was collected (a late copy of RESTORE answers 0).  FAAS_E_STALE: the
+         * record belongs to another partition (FINISH), or the partition to somebody else than
+         * believed (TAKE).  FAAS_E_LIMIT: the store is full (ACCEPT).  -ENOMEM: this op was not
+         * done, or its answer is missing; the others of the group have run, and a new group may ask
+         * again.
          */
         int r;
         struct faas_id id;
@@ -101,27 +120,39 @@ struct fa_op {
                             FA_REBIND_OWN: the last group whose answer I have */
         struct fa_spec *spec;      /* ACCEPT, RESTORE: one reference */
         struct fa_outcome outcome; /* FINISH, RESTORE of a final: references */
-        struct fa_record *rec;   /* answers of ACCEPT, FINISH with FAAS_E_EXISTS; GET; else NULL */
-        struct fa_op_more *more; /* START, TICK, REBIND, LOAD; else NULL */
+        struct fa_record *rec;     /* answers of ACCEPT, FINISH, RESTORE with FAAS_E_EXISTS; FINISH
+                                      with FAAS_E_STALE; GET; else NULL */
+        struct fa_op_more *more;   /* START, TICK, REBIND, LOAD; else NULL */
 };
 
 #define FA_CURSOR_END UINT64_MAX
 
-/* After a restart of the store: my partitions are mine still; then, behind my RESTOREs: all is
- * written. */
+/*
+ * REBIND, after a restart of the store and in this order, my RESTOREs between the two.
+ *
+ * FA_REBIND_OWN: my partitions are mine still, each in the generation that I name or the store's if
+ * that is later; my lease is renewed, and if the store has forgotten it, there again.  The older
+ * epochs of my name are fenced as by START, and the answer lists what I own now.  My sequence goes
+ * on behind .cursor, and ordinary groups wait for my FA_REBIND_DONE.  FAAS_E_FENCED, and nothing
+ * has changed: one of the partitions has an owner that came after me, or I have no lease and name
+ * no partition.  A second one after the same restart, or one after my START when there was no
+ * restart since, is a late copy: it does not set the sequence back, and nobody waits.
+ *
+ * FA_REBIND_DONE: all is written.  FAAS_E_FENCED: I have no lease.
+ */
 enum { FA_REBIND_OWN, FA_REBIND_DONE };
 
 struct fa_group {
         struct fa_group *next;
         uint64_t epoch; /* 0 for START */
-        uint64_t seq;   /* 1, 2, 3 ... per epoch; 0: out of the sequence (START, REBIND, RESTORE,
-                           GET) */
+        uint64_t seq;   /* 1, 2, 3 ... per epoch; 0: out of the sequence (START, REBIND, TICK,
+                           RESTORE, GET) */
         /*
          * 0: it ran.  FAAS_E_FENCED: the epoch is over.  To be handed in again, unchanged:
          * FAAS_E_UNAVAILABLE, the store was not there, a group before it is missing, or REBIND
-         * must come first; FAAS_E_AGAIN, a living owner has not yet RESTOREd its state.  Nothing
-         * was written and no op was answered, unless r is 0.  An answered group is not handed in
-         * again: .cursor and .more->owned are answers by then.
+         * must come first; FAAS_E_AGAIN, an owner whose lease has not run out has yet to RESTORE
+         * its state.  Nothing was written and no op was answered, unless r is 0.  An answered group
+         * is not handed in again: .cursor and .more->owned are answers by then.
          */
         int r;
         size_t bytes; /* payload bytes in it */

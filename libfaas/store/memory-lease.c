@@ -133,8 +133,7 @@ static void renew(struct fa_memory *m, struct fa_mem_lease *me, uint64_t now_ns)
         struct fa_list *it;
 
         if (now_ns - m->tick_at_ns >= m->cfg.tick_ns) {
-                uint64_t gap = (now_ns - m->tick_at_ns) / m->cfg.tick_ns;
-                m->tick += fa_rule(TICK_ONE) ? 1 : gap;
+                m->tick += fa_rule(TICK_ONE) ? 1 : (now_ns - m->tick_at_ns) / m->cfg.tick_ns;
                 m->tick_at_ns = now_ns;
         }
         if (m->renew_all && fa_rule(RENEW_ALL))
@@ -192,7 +191,9 @@ static int lease_add(struct fa_memory *m, uint64_t epoch, const char *name, cons
 
 /* The older epochs of this name are fenced, and what they own is mine. */
 static void fence_older(struct fa_memory *m, const char *name, uint64_t epoch) {
-        struct fa_list *it, *tmp, *p;
+        struct fa_list *it;
+        struct fa_list *tmp;
+        struct fa_list *p;
 
         fa_list_for_each_safe (it, tmp, &m->leases) {
                 struct fa_mem_lease *l = fa_list_entry(it, struct fa_mem_lease, link);
@@ -292,10 +293,10 @@ void fa_mem_rebind(struct fa_memory *m, struct fa_group *g, struct fa_op *op) {
         bool fresh;
 
         if (op->state == FA_REBIND_DONE) {
-                if (l)
-                        l->restored = m->restarts;
-                else
+                if (!l)
                         g->r = FAAS_E_FENCED;
+                else if (l->rebound == m->restarts) /* else it is from before this restart */
+                        l->restored = m->restarts;
                 return;
         }
         /* Every epoch has the partition of its own number: who has none was fenced. */
@@ -316,7 +317,7 @@ void fa_mem_rebind(struct fa_memory *m, struct fa_group *g, struct fa_op *op) {
         l = fa_mem_lease_find(m, g->epoch);
         fence_older(m, l->name, g->epoch);
         l->tick = m->tick;
-        if (fresh || l->rebound != m->restarts) { /* else a late copy: it changes nothing */
+        if (fresh || l->rebound != m->restarts) { /* else a late copy: the sequence went on */
                 l->rebound = m->restarts;
                 l->restored = m->restarts - 1; /* until FA_REBIND_DONE */
                 l->last_seq = op->cursor;
@@ -372,7 +373,8 @@ void fa_mem_take(struct fa_memory *m, struct fa_group *g, struct fa_op *op) {
 }
 
 void fa_mem_lease_deinit(struct fa_memory *m) {
-        struct fa_list *it, *tmp;
+        struct fa_list *it;
+        struct fa_list *tmp;
 
         fa_list_for_each_safe (it, tmp, &m->parts)
                 free(fa_list_entry(it, struct fa_mem_part, link));

@@ -25,15 +25,15 @@ static struct fa_mem_record *find(const struct fa_memory *m, const struct faas_i
 }
 
 /*
- * Two tables, each a minute: the older one is forgotten when the younger is a minute old.  An id may
- * stand in any of the places of its bucket; the oldest of a full one gives way.
+ * Two tables, each a minute: the older one is forgotten when the younger is a minute old.  An id
+ * may stand in any of the places of its bucket; the oldest of a full one gives way.
  */
 static struct faas_id *tomb_bucket(struct faas_id *tombs, const struct faas_id *id) {
         uint32_t h;
 
         memcpy(&h, id->b + 12, sizeof(h));
         h = __builtin_bswap32(h);
-        return tombs + ((h ^ (h >> 16)) & (FA_TOMBS / TOMB_WAYS - 1)) * TOMB_WAYS;
+        return tombs + ((h ^ (h >> 16)) & (FA_TOMBS / TOMB_WAYS - 1)) * (size_t)TOMB_WAYS;
 }
 
 static bool tomb_has(const struct fa_memory *m, const struct faas_id *id) {
@@ -104,7 +104,7 @@ static void make_final(struct fa_memory *m, struct fa_mem_record *r, uint64_t no
         m->final_bytes += r->size;
         while (m->final_bytes > m->cfg.result_bytes && m->n_final > 1) {
                 struct fa_mem_record *old =
-                        fa_list_entry(fa_list_first(&m->finals), struct fa_mem_record, link);
+                        fa_list_entry(m->finals.next, struct fa_mem_record, link);
                 tomb_add(m, &old->node.key);
                 record_free(m, old);
         }
@@ -185,11 +185,9 @@ static void run_accept(struct fa_memory *m, struct fa_op *op, bool repeat) {
         }
         if (tomb_has(m, &op->id))
                 op->r = FAAS_E_GONE;
-        else if (repeat)
-                op->r = FAAS_E_LIMIT; /* it was refused then */
-        else if (m->n_open >= m->cfg.max_tasks ||
+        else if (repeat || m->n_open >= m->cfg.max_tasks ||
                  m->open_bytes + open_size(op->spec) > m->cfg.max_bytes)
-                op->r = FAAS_E_LIMIT;
+                op->r = FAAS_E_LIMIT; /* a repeat: it was refused then */
         else
                 op->r = record_add(m, op, &r);
 }
@@ -390,7 +388,8 @@ void fa_memory_run(struct fa_memory *m, struct fa_group *g, uint64_t now_ns) {
 }
 
 void fa_memory_tick(struct fa_memory *m, uint64_t now_ns) {
-        struct fa_list *it, *tmp;
+        struct fa_list *it;
+        struct fa_list *tmp;
 
         if (now_ns - m->tombs_at_ns >= TOMB_NS) {
                 struct faas_id *old = m->tombs[1];

@@ -136,7 +136,8 @@ static int get_blob(struct decoder *c, const struct fa_field *f, struct fa_blob 
 }
 
 static int get_place(struct decoder *c, const struct fa_field *f) {
-        uint64_t kind, len;
+        uint64_t kind;
+        uint64_t len;
 
         fa_mp_open(&c->r);
         kind = fa_mp_uint(&c->r);
@@ -244,7 +245,11 @@ static int take_payload(struct fa_item *it, struct fa_blob *frame, size_t offset
 /* The lengths in the items must account for every frame and every byte. */
 static int get_payloads(struct decoder *c, const struct fa_frames *frames) {
         struct fa_msg *m = c->m;
-        size_t n_own = 0, n_inline, sum = 0, own, offset = 0;
+        size_t n_own = 0;
+        size_t n_inline;
+        size_t sum = 0;
+        size_t own;
+        size_t offset = 0;
         int r = 0;
 
         c->field = "frames";
@@ -307,7 +312,8 @@ static int get_message(struct decoder *c, const struct fa_frames *frames) {
 /* Version, type and right: what must be known before anything else is believed. */
 static int
 get_opening(struct decoder *c, enum fa_role role, unsigned *ret_type, unsigned *ret_version) {
-        uint64_t version, type;
+        uint64_t version;
+        uint64_t type;
 
         fa_mp_open(&c->r);
         version = fa_mp_uint(&c->r);

@@ -200,7 +200,8 @@ static int push_envelope(struct fa_frames *f, const struct fa_msg *m, const stru
 static int push_inline(struct fa_frames *f, const struct fa_msg *m) {
         FA_CLEANUP(fa_blob_unrefp) struct fa_blob *all = NULL;
         struct fa_blob *last = NULL;
-        size_t n = 0, len = 0;
+        size_t n = 0;
+        size_t len = 0;
         uint8_t *p;
         int r;
 

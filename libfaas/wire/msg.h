@@ -46,7 +46,7 @@ enum fa_msg_type {
         FA_MSG_CANCEL = 19,     /* client: cancel tasks; dispatcher: stop these hand-outs */
         FA_MSG_COLLECTED = 20,  /* client: I have these results */
         FA_MSG_PROGRESS = 21,   /* reserved */
-        FA_MSG_ADOPT = 22,      /* dispatcher: these hand-outs that you listed go on and count as mine */
+        FA_MSG_ADOPT = 22,      /* dispatcher: these listed hand-outs go on, and I count them */
         _FA_MSG_N
 };
 
@@ -101,11 +101,14 @@ struct fa_item {
 /* A message.  Header fields are used as the table says. */
 struct fa_msg {
         uint8_t type;
-        uint8_t role;     /* HELLO: enum fa_role, client or worker */
-        uint8_t mode;     /* WELCOME: 0 local, 1 push, 2 pull */
-        uint8_t more;     /* REGISTER: 1 if the list goes on; STATUS: 1 to get results too */
-        uint8_t reason;   /* DISCONNECT: FAAS_E_ value, 0 for an ordinary goodbye */
-        uint64_t epoch;   /* whom this is for: the receiver's epoch or incarnation; HELLO: 0 */
+        uint8_t role;   /* HELLO: enum fa_role, client or worker */
+        uint8_t mode;   /* WELCOME: 0 local, 1 push, 2 pull */
+        uint8_t more;   /* REGISTER: 1 if the list goes on; STATUS: 1 to get results too */
+        uint8_t reason; /* DISCONNECT: FAAS_E_ value, 0 for an ordinary goodbye */
+        /* From a dispatcher: the incarnation of the peer that it believes to talk to; 0, with
+         * WELCOME: I do not know you, say HELLO.  To it: its epoch as last heard, only to be read
+         * by people; HELLO: 0. */
+        uint64_t epoch;
         uint64_t from;    /* HELLO, REGISTER: the sender's incarnation; WELCOME: its epoch */
         uint64_t session; /* worker's messages and those to it */
         /* TASK: hand-outs sent in this session, these included; BEAT: the last TASK.seq seen. */

@@ -227,6 +227,13 @@ static bool ended(struct world *w, const struct stask *t) {
         return fa_state_final(state) || state == FA_STATE_GONE;
 }
 
+/* A dispatcher whose partition was taken has learned of it, and begun anew. */
+static bool owns_itself(struct world *w, const struct node *n) {
+        uint64_t epoch = fa_disp_epoch(n->disp);
+
+        return fa_memory_owner(w->store, epoch) == epoch;
+}
+
 bool all_done(struct world *w) {
         if (w->n_submitted < w->n_tasks)
                 return false;
@@ -245,7 +252,7 @@ bool all_done(struct world *w) {
                 if (!n->disp)
                         continue;
                 fa_disp_stats(n->disp, &s);
-                if (s.n_tasks || n->store.n)
+                if (s.n_tasks || n->store.n || !owns_itself(w, n))
                         return false;
         }
         return true;
@@ -260,6 +267,9 @@ void check_end(struct world *w) {
                         bad(w, "P1: task %d never ended (acked %d, told %d, in the store %d)", i,
                             t->acked, t->told, fa_memory_peek(w->store, &t->id, NULL));
                 }
+        for (int i = 0; i < w->n_d; i++)
+                if (w->nodes[i].disp && !owns_itself(w, &w->nodes[i]))
+                        bad(w, "P7: dispatcher %d goes on though its partition was taken", i);
         if (!all_done(w)) {
                 char text[128] = "";
                 for (int i = 0; i < w->n_nodes; i++) {

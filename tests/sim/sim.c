@@ -38,7 +38,11 @@ static const struct profile profiles[] = {
          .poison = 30,
          .slot_crash = 30},
         {.name = "paused dispatcher", .n_d = 1, .disp_stall = 20},
-        {.name = "paused as long as a lease", .n_d = 2, .disp_stall = 40, .stall_ms = 270},
+        {.name = "paused as long as a lease",
+         .n_d = 2,
+         .disp_stall = 40,
+         .stall_ms = 270,
+         .cut = 80},
         {.name = "pauses", .n_d = 2, .disp_stall = 15, .worker_stall = 15, .store_break = 10},
         {.name = "broken store connections",
          .n_d = 2,
@@ -118,7 +122,7 @@ static const char *const best[] = {
         [FA_RULE_STRIKE_FENCE] = "restarts among failing slots",
         [FA_RULE_KEEP_NOT_MINE] = "restarts",
         [FA_RULE_HINT] = "restarts",
-        [FA_RULE_LOST_LATER] = "lost tail after a restart",
+        [FA_RULE_LOST_LATER] = "lost tail, bad network",
         [FA_RULE_RENEW_ALL] = "lost tail, bad network",
         [FA_RULE_REBIND_OLDER] = "lost tail after a restart",
         [FA_RULE_RESTORE_GRACE] = "lost tail after a restart",
@@ -146,7 +150,8 @@ static int plant(uint64_t n) {
                         printf("%-16s GREEN in %lu seeds: %s\n", rule_names[i], n, rule_texts[i]);
                 fa_rules_off = 0;
                 if (s <= n && !one(s, false))
-                        printf("%-16s but seed %lu is red with it too\n", rule_names[i], s), missed++;
+                        printf("%-16s but seed %lu is red with it too\n", rule_names[i], s),
+                                missed++;
                 fflush(stdout);
                 missed += s > n;
         }

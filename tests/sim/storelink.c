@@ -11,6 +11,8 @@
 
 #include "world.h"
 
+static const char *const names[] = {"d0", "d1"};
+
 /* The inputs of a group, as they would travel again. */
 static struct fa_group *group_copy(const struct fa_group *g) {
         struct fa_group *c;
@@ -33,8 +35,11 @@ static struct fa_group *group_copy(const struct fa_group *g) {
                 fa_outcome_ref(&op->outcome, &from->outcome);
                 if (!more)
                         continue;
-                more->name = from->more->name ? strdup(from->more->name) : NULL;
-                more->endpoint = from->more->endpoint ? strdup(from->more->endpoint) : NULL;
+                /* The machine that lent its name may be dead when this runs. */
+                for (size_t k = 0; from->more->name && k < FA_ARRAY_SIZE(names); k++)
+                        if (strcmp(from->more->name, names[k]) == 0)
+                                more->name = names[k];
+                more->endpoint = from->more->name ? "" : NULL;
                 more->n_owned = from->more->n_owned;
                 more->owned = calloc(more->n_owned + 1, sizeof(*more->owned));
                 if (more->n_owned)
@@ -42,16 +47,6 @@ static struct fa_group *group_copy(const struct fa_group *g) {
                                more->n_owned * sizeof(*more->owned));
         }
         return c;
-}
-
-static struct fa_group *copy_free(struct fa_group *g) {
-        for (size_t i = 0; g && i < g->n; i++)
-                if (g->ops[i].more) {
-                        free((void *)(uintptr_t)g->ops[i].more->name);
-                        free((void *)(uintptr_t)g->ops[i].more->endpoint);
-                        g->ops[i].more->name = g->ops[i].more->endpoint = NULL;
-                }
-        return fa_group_free(g);
 }
 
 static void transmit(struct world *w, int n, const struct fa_group *g) {
@@ -71,6 +66,8 @@ void store_submit(struct world *w, int n) {
         struct node *node = &w->nodes[n];
         struct fa_group *g;
 
+        if (!node->store.run_id)
+                node->store.run_id = w->run_id;
         while (node->store.n < 16 && (g = fa_disp_group(node->disp))) {
                 int at = node->store.n;
                 if (g->ops[0].kind == FA_OP_REBIND && g->ops[0].state == 0)
@@ -160,7 +157,7 @@ void store_exec(struct world *w, struct happening *h) {
         bool current = node->alive && node->inc == h->dst_inc && h->gen == node->store.conn;
 
         if (!current && late_ns == FA_NEVER) {
-                h->group = copy_free(g);
+                h->group = fa_group_free(g);
                 happening_free(h);
                 return;
         }
@@ -176,7 +173,7 @@ void store_exec(struct world *w, struct happening *h) {
         }
         if (w->store_down || w->store_stalled_ns > w->now_ns) {
                 if (w->store_down || (!current && chance(w, 500))) {
-                        h->group = copy_free(g);
+                        h->group = fa_group_free(g);
                         happening_free(h);
                         return;
                 }
@@ -203,11 +200,10 @@ void store_exec(struct world *w, struct happening *h) {
                        g->ops[i].r);
         check_group(w, h->dst, g);
         if (!current) { /* a leftover of an old connection: nobody hears the answer */
-                h->group = copy_free(g);
+                h->group = fa_group_free(g);
                 happening_free(h);
                 return;
         }
-        node->store.run_id = w->run_id;
         at = w->now_ns + 10000 + rnd(w, MS);
         reply = happen(w, FA_MAX(at, w->link_ns[h->dst][7] + 1000), W_REPLY, h->dst);
         w->link_ns[h->dst][7] = reply->node.key / 64;
@@ -267,7 +263,7 @@ void store_reply(struct world *w, struct happening *h) {
         } else if (mine && h->gen == node->store.conn && !node->store.broken) {
                 answered(w, h->dst, h->group);
         }
-        h->group = copy_free(h->group);
+        h->group = fa_group_free(h->group);
         happening_free(h);
 }
 
@@ -284,7 +280,7 @@ void store_lose(struct world *w) {
         w->lost_tail = true;
         w->store_down = true;
         for (size_t i = keep; i < w->n_log; i++)
-                copy_free(w->log[i].g);
+                fa_group_free(w->log[i].g);
         w->n_log = keep;
         happen(w, w->now_ns + rnd(w, 200 * MS), W_STORE_UP, 0);
         for (int i = 0; i < w->n_d; i++)
@@ -298,7 +294,7 @@ void store_up(struct world *w) {
         for (size_t i = 0; i < w->n_log; i++) {
                 struct fa_group *g = group_copy(w->log[i].g);
                 fa_memory_run(w->store, g, w->log[i].at_ns);
-                copy_free(g);
+                fa_group_free(g);
         }
         fa_memory_restarted(w->store);
         w->store_down = false;
@@ -309,6 +305,6 @@ void store_up(struct world *w) {
 
 void store_log_free(struct world *w) {
         for (size_t i = 0; i < w->n_log; i++)
-                copy_free(w->log[i].g);
+                fa_group_free(w->log[i].g);
         free(w->log);
 }

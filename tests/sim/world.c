@@ -152,8 +152,6 @@ static void stall(struct world *w, int n, uint64_t ns) {
  * was done before is then nobody's, so work begins when the first START is on disk.
  */
 static uint64_t begin_ns(const struct world *w) {
-        if (w->p->early_crash)
-                return 350 * MS;
         return w->p->store_lose ? FSYNC_NS + 60 * MS : 10 * MS;
 }
 
@@ -173,15 +171,14 @@ static void faults(struct world *w) {
         if (chance(w, p->disp_crash))
                 crash(w, pick(w, FA_ROLE_DISPATCHER),
                       chance(w, 500) ? rnd(w, 100 * MS) : rnd(w, 2000 * MS));
-        if (w->now_ns < 300 * MS && chance(w, p->early_crash))
+        if (w->now_ns > 700 * MS && w->now_ns < 1000 * MS && chance(w, p->early_crash))
                 crash(w, pick(w, FA_ROLE_DISPATCHER), 10 * MS);
         if (chance(w, p->client_crash))
                 crash(w, pick(w, FA_ROLE_CLIENT), rnd(w, 200 * MS));
         if (chance(w, p->worker_stall))
                 stall(w, pick(w, FA_ROLE_WORKER), rnd(w, 1000 * MS));
         if (chance(w, p->disp_stall))
-                stall(w,
-                      pick(w, FA_ROLE_DISPATCHER),
+                stall(w, pick(w, FA_ROLE_DISPATCHER),
                       p->stall_ms ? ((uint64_t)p->stall_ms + rnd(w, 100)) * MS : rnd(w, 1000 * MS));
         if (chance(w, p->store_break))
                 store_break(w, pick(w, FA_ROLE_DISPATCHER));

@@ -88,7 +88,7 @@ Test(store, an_unknown_epoch_is_fenced) {
         bed_close(&b);
 }
 
-/* A group with one op of this kind, in this partition, last. */
+/* A group with an ACCEPT, and with one op of this kind, in this partition, last. */
 static struct fa_group *accept_then(struct ep *e, enum fa_op_kind kind, uint64_t partition) {
         struct fa_group *g = ep_group(e);
 
@@ -97,8 +97,6 @@ static struct fa_group *accept_then(struct ep *e, enum fa_op_kind kind, uint64_t
                 put_accept(g, partition, 2, "x");
         else if (kind == FA_OP_FINISH)
                 put_finish(g, partition, 2, "x");
-        else if (kind == FA_OP_TICK)
-                put_tick(g, &partition, 1);
         else
                 put(g, kind, partition, 2);
         return g;
@@ -106,7 +104,7 @@ static struct fa_group *accept_then(struct ep *e, enum fa_op_kind kind, uint64_t
 
 Test(store, a_group_that_touches_a_foreign_partition_writes_nothing_at_all) {
         static const enum fa_op_kind kinds[] = {FA_OP_ACCEPT, FA_OP_FINISH, FA_OP_REQUEUE,
-                                                FA_OP_HINT,   FA_OP_LOAD,   FA_OP_TICK};
+                                                FA_OP_HINT, FA_OP_LOAD};
         struct bed b;
 
         bed_open(&b, NULL);
@@ -122,6 +120,63 @@ Test(store, a_group_that_touches_a_foreign_partition_writes_nothing_at_all) {
                         cr_assert_eq(do_get(&b, 1, NULL), FAAS_E_NOENT);
                 }
         cr_assert_eq(do_accept(&e, 1, "x"), 0, "the sequence has not moved");
+        bed_close(&b);
+}
+
+/* A RESTORE that would write, and then a TICK or a RESTORE that this epoch has no right to. */
+static int restore_then(struct ep *e, enum fa_op_kind kind, uint64_t partition) {
+        struct fa_group *g = ep_control(e);
+        const uint64_t mine[] = {e->epoch, partition};
+        int r;
+
+        put(g, FA_OP_RESTORE, e->epoch, 1)->spec = spec_of("x");
+        if (kind == FA_OP_TICK)
+                put_tick(g, mine, 2);
+        else
+                put(g, kind, partition, 2)->spec = spec_of("x");
+        r = ep_run(e, g);
+        fa_group_free(g);
+        return r;
+}
+
+Test(store, a_control_group_that_touches_a_foreign_partition_does_nothing_at_all) {
+        struct bed b;
+
+        bed_open(&b, NULL);
+        struct ep e = ep_start(&b, "a"), other = ep_start(&b, "b");
+        const uint64_t foreign[] = {other.epoch, other.epoch + 1, 0};
+        b.ops->restart(&b);
+        bind_own(&e);
+        for (size_t i = 0; i < FA_ARRAY_SIZE(foreign); i++) {
+                cr_assert_eq(restore_then(&e, FA_OP_TICK, foreign[i]), FAAS_E_FENCED);
+                cr_assert_eq(restore_then(&e, FA_OP_RESTORE, foreign[i]), FAAS_E_FENCED);
+                cr_assert_eq(do_get(&b, 1, NULL), FAAS_E_NOENT);
+                cr_assert_eq(do_get(&b, 2, NULL), FAAS_E_NOENT);
+        }
+        cr_assert_eq(restore_then(&e, FA_OP_RESTORE, e.epoch), 0);
+        expect_open(&b, 1);
+        expect_open(&b, 2);
+        bed_close(&b);
+}
+
+Test(store, a_control_group_is_outside_the_sequence) {
+        struct bed b;
+
+        bed_open(&b, NULL);
+        struct ep e = ep_start(&b, "a");
+        struct fa_group *lost = ep_group(&e), *g = ep_group(&e);
+        put_accept(lost, e.epoch, 1, "x");
+        put_accept(g, e.epoch, 2, "x");
+        cr_assert_eq(ep_run(&e, g), FAAS_E_UNAVAILABLE);
+        for (unsigned i = 0; i < 3; i++)
+                cr_assert_eq(do_tick(&e), 0, "it overtakes what waits, as often as it likes");
+        cr_assert_eq(ep_run(&e, lost), 0);
+        cr_assert_eq(do_tick(&e), 0);
+        cr_assert_eq(ep_run(&e, g), 0, "and fills no gap");
+        expect_open(&b, 1);
+        expect_open(&b, 2);
+        fa_group_free(g);
+        fa_group_free(lost);
         bed_close(&b);
 }
 

@@ -85,7 +85,11 @@ Test(store, a_collected_task_is_gone_for_every_operation) {
         cr_assert_eq(do_forget(&e, 1), 0);
         cr_assert_eq(do_accept(&e, 1, "x"), FAAS_E_GONE);
         cr_assert_eq(do_finish(&e, 1, "x"), FAAS_E_GONE);
+        cr_assert_eq(do_get(&b, 1, NULL), FAAS_E_GONE);
+        b.ops->restart(&b);
+        bind_own(&e);
         cr_assert_eq(do_restore(&e, 1, FAAS_COMPLETED, "x"), FAAS_E_GONE);
+        cr_assert_eq(do_restore(&e, 1, FAAS_QUEUED, "x"), FAAS_E_GONE);
         cr_assert_eq(do_get(&b, 1, NULL), FAAS_E_GONE);
         cr_assert_eq(do_get(&b, 2, NULL), FAAS_E_NOENT, "another one was never there");
         bed_close(&b);

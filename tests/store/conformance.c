@@ -51,6 +51,14 @@ struct fa_group *ep_group(struct ep *e) {
         return g;
 }
 
+struct fa_group *ep_control(const struct ep *e) {
+        struct fa_group *g = NULL;
+
+        cr_assert_eq(fa_group_new(&g), 0);
+        g->epoch = e->epoch;
+        return g;
+}
+
 int ep_run(struct ep *e, struct fa_group *g) {
         bed_run(e->bed, g);
         return g->r;
@@ -199,7 +207,7 @@ int do_forget(struct ep *e, unsigned id) {
 }
 
 int do_tick(struct ep *e) {
-        struct fa_group *g = ep_group(e);
+        struct fa_group *g = ep_control(e);
 
         put_tick(g, &e->epoch, 1);
         return run_one(e, g);
@@ -217,17 +225,8 @@ int do_take(struct ep *e, uint64_t partition, uint64_t owner, uint32_t *ret_gen)
         return r;
 }
 
-/* A group out of the sequence. */
-static struct fa_group *control(struct ep *e) {
-        struct fa_group *g = NULL;
-
-        cr_assert_eq(fa_group_new(&g), 0);
-        g->epoch = e->epoch;
-        return g;
-}
-
 int do_rebind(struct ep *e, uint8_t state, const struct fa_owned *owned, size_t n) {
-        struct fa_group *g = control(e);
+        struct fa_group *g = ep_control(e);
         struct fa_op *op = put(g, FA_OP_REBIND, 0, 0);
 
         op->state = state;
@@ -244,7 +243,7 @@ int do_rebind(struct ep *e, uint8_t state, const struct fa_owned *owned, size_t 
 }
 
 int do_restore(struct ep *e, unsigned id, uint8_t state, const char *bytes) {
-        struct fa_group *g = control(e);
+        struct fa_group *g = ep_control(e);
         struct fa_op *op = put(g, FA_OP_RESTORE, e->epoch, id);
 
         op->spec = spec_of(bytes);
@@ -254,6 +253,23 @@ int do_restore(struct ep *e, unsigned id, uint8_t state, const char *bytes) {
         if (fa_state_final(state))
                 op->outcome = (struct fa_outcome){.status = state, .payload = blob_of(bytes)};
         return run_one(e, g);
+}
+
+void live(struct ep *e, unsigned ticks) {
+        for (unsigned i = 0; i < ticks; i++) {
+                e->bed->ops->advance(e->bed, TICK_NS);
+                cr_assert_eq(do_tick(e), 0);
+        }
+}
+
+void bind_own(struct ep *e) {
+        const struct fa_owned mine = {e->epoch, e->epoch, 1};
+
+        cr_assert_eq(do_rebind(e, FA_REBIND_OWN, &mine, 1), 0);
+}
+
+void bind_done(struct ep *e) {
+        cr_assert_eq(do_rebind(e, FA_REBIND_DONE, NULL, 0), 0);
 }
 
 int do_get(struct bed *b, unsigned id, struct fa_record **ret) {

@@ -60,6 +60,9 @@ struct ep ep_start(struct bed *b, const char *name);
 /* A new group, the next of the epoch's sequence. */
 struct fa_group *ep_group(struct ep *e);
 
+/* A new control group: of the epoch, and out of its sequence. */
+struct fa_group *ep_control(const struct ep *e);
+
 /* Runs it as the epoch's; returns its .r. */
 int ep_run(struct ep *e, struct fa_group *g);
 
@@ -84,10 +87,17 @@ int do_finish(struct ep *e, unsigned id, const char *result);
 int do_requeue(struct ep *e, unsigned id, uint32_t strikes, uint32_t retries);
 int do_hint(struct ep *e, unsigned id);
 int do_forget(struct ep *e, unsigned id);
-int do_tick(struct ep *e); /* believes to own its own partition */
-int do_take(struct ep *e, uint64_t partition, uint64_t owner, uint32_t *ret_gen);
+int do_tick(struct ep *e); /* a control group, as are the next ones; believes to own its own */
 int do_rebind(struct ep *e, uint8_t state, const struct fa_owned *owned, size_t n);
 int do_restore(struct ep *e, unsigned id, uint8_t state, const char *bytes);
+int do_take(struct ep *e, uint64_t partition, uint64_t owner, uint32_t *ret_gen);
+
+/* So many intervals pass, and this one lives. */
+void live(struct ep *e, unsigned ticks);
+
+/* FA_REBIND_OWN of its own partition alone, and FA_REBIND_DONE; assert that they are done. */
+void bind_own(struct ep *e);
+void bind_done(struct ep *e);
 
 /* What GET says: 0 with *ret, to be freed with record_free(), or its answer. */
 int do_get(struct bed *b, unsigned id, struct fa_record **ret);

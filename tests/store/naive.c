@@ -165,17 +165,19 @@ static void requeue(struct naive *n, struct fa_op *op) {
         }
 }
 
-static void restore(struct naive *n, struct fa_op *op, uint64_t now) {
+static void restore(struct naive *n, struct fa_op *op, bool late, uint64_t now) {
         struct fa_record *t = find(n, op);
 
         if (t && t->state == FA_STATE_GONE) {
-                op->r = FAAS_E_GONE;
+                op->r = late ? 0 : FAAS_E_GONE;
                 return;
         }
         if (t && (t->partition != op->partition || t->state != FAAS_QUEUED)) {
                 answer(op, FAAS_E_EXISTS, t);
                 return;
         }
+        if (late)
+                return;
         t = t ? t : task_new(n, op);
         t->strikes = op->strikes;
         t->retries = op->retries;
@@ -247,19 +249,25 @@ static struct fa_owned *part_new(struct naive *n, uint64_t partition, uint64_t o
         return &n->part[n->n_parts++];
 }
 
-static void start(struct naive *n, struct fa_op *op, uint64_t now) {
-        uint64_t epoch = now / 1000 > n->last_epoch ? now / 1000 : n->last_epoch + 1;
-
+/* This epoch has the name now, and what older ones of that name own. */
+static void fence_older(struct naive *n, const char *name, uint64_t epoch) {
         for (size_t i = 0; i < n->n_leases; i++) {
-                if (strcmp(n->lease[i].name, op->more->name) != 0)
+                uint64_t older = n->lease[i].told.epoch;
+                if (older >= epoch || strcmp(n->lease[i].name, name) != 0)
                         continue;
                 for (size_t k = 0; k < n->n_parts; k++)
-                        if (n->part[k].owner == n->lease[i].told.epoch) {
+                        if (n->part[k].owner == older) {
                                 n->part[k].owner = epoch;
                                 n->part[k].gen++;
                         }
                 n->lease[i--] = n->lease[--n->n_leases];
         }
+}
+
+static void start(struct naive *n, struct fa_op *op, uint64_t now) {
+        uint64_t epoch = now / 1000 > n->last_epoch ? now / 1000 : n->last_epoch + 1;
+
+        fence_older(n, op->more->name, epoch);
         n->last_epoch = epoch;
         part_new(n, epoch, epoch);
         lease_new(n, epoch, op->more);
@@ -273,7 +281,7 @@ static void rebind(struct naive *n, struct fa_group *g, struct fa_op *op) {
 
         if (op->state == FA_REBIND_DONE) {
                 if (l)
-                        l->restored = true;
+                        l->restored |= l->bound;
                 g->r = l ? 0 : FAAS_E_FENCED;
                 return;
         }
@@ -292,11 +300,14 @@ static void rebind(struct naive *n, struct fa_group *g, struct fa_op *op) {
                 p->owner = g->epoch;
                 p->gen = p->gen > m->owned[i].gen ? p->gen : m->owned[i].gen;
         }
-        l = l ? l : lease_new(n, g->epoch, m);
+        if (!l || !l->bound) { /* else a late copy */
+                l = l ? l : lease_new(n, g->epoch, m);
+                l->bound = true;
+                l->restored = false;
+                l->last_seq = op->cursor;
+        }
         l->told.tick = n->tick;
-        l->bound = true;
-        l->restored = false;
-        l->last_seq = op->cursor;
+        fence_older(n, m->name, g->epoch); /* moves leases: l is another one now */
         n->last_epoch = n->last_epoch > g->epoch ? n->last_epoch : g->epoch;
         tell_owned(n, op, g->epoch);
 }
@@ -362,7 +373,7 @@ static bool owns_all(struct naive *n, const struct fa_group *g) {
         return true;
 }
 
-static int guard(struct naive *n, struct fa_group *g, uint64_t now, bool *ret_repeat) {
+static int guard(struct naive *n, struct fa_group *g, bool *ret_repeat) {
         struct lease *l = lease_of(n, g->epoch);
         bool wait = false;
 
@@ -370,16 +381,16 @@ static int guard(struct naive *n, struct fa_group *g, uint64_t now, bool *ret_re
                 return 0;
         if (!l || !owns_all(n, g))
                 return FAAS_E_FENCED;
-        if (g->seq == 0)
+        if (g->seq == 0) {
+                *ret_repeat = l->restored;
                 return 0;
+        }
         if (!l->bound)
                 return FAAS_E_UNAVAILABLE;
         for (size_t i = 0; i < n->n_leases; i++)
                 wait |= !n->lease[i].restored && !expired(n, &n->lease[i]);
-        if (wait && (kinds(g) & ~(CONTROL | 1u << FA_OP_RESTORE))) {
-                renew(n, l, now);
+        if (wait && (kinds(g) & ~(CONTROL | 1u << FA_OP_RESTORE)))
                 return FAAS_E_AGAIN;
-        }
         if (g->seq > l->last_seq + 1)
                 return FAAS_E_UNAVAILABLE;
         *ret_repeat = g->seq <= l->last_seq;
@@ -420,7 +431,7 @@ run_op(struct naive *n, struct fa_group *g, struct fa_op *op, bool repeat, uint6
                 hint(n, op);
                 break;
         case FA_OP_RESTORE:
-                restore(n, op, now);
+                restore(n, op, repeat, now);
                 break;
         case FA_OP_GET:
                 get(n, op);
@@ -436,7 +447,7 @@ run_op(struct naive *n, struct fa_group *g, struct fa_op *op, bool repeat, uint6
 void naive_run(struct naive *n, struct fa_group *g, uint64_t now_ns) {
         bool repeat = false;
 
-        g->r = guard(n, g, now_ns, &repeat);
+        g->r = guard(n, g, &repeat);
         for (size_t i = 0; i < g->n && g->r == 0; i++)
                 run_op(n, g, &g->ops[i], repeat, now_ns);
 }

@@ -28,7 +28,8 @@ static const char *const kind_name[_FA_OP_N] = {
 struct gen_epoch {
         struct ep ep;
         struct fa_group *kept[KEPT]; /* those that ran, as asked */
-        unsigned n_kept;
+        struct fa_group *late[KEPT]; /* control groups, as asked, whether they ran or not */
+        unsigned n_kept, n_late;
 };
 
 struct gen {
@@ -197,9 +198,8 @@ static void fill_result(struct gen *g, struct fa_op *op, uint8_t status) {
 /* One op of the sequence; weights are out of 100. */
 static void put_any(struct gen *g, struct fa_group *q, const struct ep *e) {
         static const uint8_t weight[_FA_OP_N] = {
-                [FA_OP_ACCEPT] = 35, [FA_OP_FINISH] = 20, [FA_OP_REQUEUE] = 8,
-                [FA_OP_HINT] = 6,    [FA_OP_FORGET] = 9,  [FA_OP_GET] = 6,
-                [FA_OP_LOAD] = 4,    [FA_OP_TICK] = 8,    [FA_OP_TAKE] = 4,
+                [FA_OP_ACCEPT] = 38, [FA_OP_FINISH] = 22, [FA_OP_REQUEUE] = 9, [FA_OP_HINT] = 6,
+                [FA_OP_FORGET] = 10, [FA_OP_GET] = 6,     [FA_OP_LOAD] = 5,    [FA_OP_TAKE] = 4,
         };
         unsigned at = rnd(g, 100), kind = 0;
 
@@ -214,16 +214,14 @@ static void put_any(struct gen *g, struct fa_group *q, const struct ep *e) {
                 op->spec = spec_of(any_bytes(g));
         else if (kind == FA_OP_FINISH)
                 fill_result(g, op, FAAS_COMPLETED + (uint8_t)rnd(g, 3));
-        else if (kind == FA_OP_TICK)
-                own(g, op, e);
         else if (kind == FA_OP_TAKE) {
                 op->partition = any_epoch(g)->ep.epoch;
                 op->owner = chance(g, 80) ? op->partition : any_epoch(g)->ep.epoch;
         }
 }
 
-static void keep(struct gen_epoch *e, struct fa_group *q) {
-        struct fa_group **at = &e->kept[e->n_kept++ % KEPT];
+static void keep(struct fa_group **ring, unsigned *n, struct fa_group *q) {
+        struct fa_group **at = &ring[(*n)++ % KEPT];
 
         fa_group_free(*at);
         *at = q;
@@ -243,48 +241,74 @@ static void step_group(struct gen *g) {
                 e->ep.seq--; /* it has not run, and will not come again */
                 fa_group_free(again);
         } else {
-                keep(e, again);
+                keep(e->kept, &e->n_kept, again);
         }
 }
 
 static void step_repeat(struct gen *g) {
         struct gen_epoch *e = any_epoch(g);
-        const struct fa_group *q = e->kept[rnd(g, KEPT)];
+        struct fa_group *const *ring = chance(g, 60) ? e->kept : e->late;
+        const struct fa_group *q = ring[rnd(g, KEPT)];
 
         if (q)
                 run(g, group_again(q), NULL);
 }
 
-static struct fa_group *control(const struct ep *e) {
-        struct fa_group *q = NULL;
-
-        cr_assert_eq(fa_group_new(&q), 0);
-        q->epoch = e->epoch;
-        return q;
+/* A control group, which may come again. */
+static void run_control(struct gen *g, struct gen_epoch *e, struct fa_group *q) {
+        if (chance(g, 50))
+                keep(e->late, &e->n_late, group_again(q));
+        run(g, q, NULL);
 }
 
 static void epoch_clear(struct gen_epoch *e) {
-        for (size_t i = 0; i < KEPT; i++)
+        for (size_t i = 0; i < KEPT; i++) {
                 e->kept[i] = fa_group_free(e->kept[i]);
+                e->late[i] = fa_group_free(e->late[i]);
+        }
         *e = (struct gen_epoch){.ep = {.epoch = 0}};
 }
 
-static void step_start(struct gen *g) {
+static const char *any_name(struct gen *g) {
         static const char *const names[] = {"a", "b", "c", "d"};
+
+        return names[rnd(g, 4)];
+}
+
+static void step_start(struct gen *g) {
         struct gen_epoch *e = any_epoch(g);
 
         epoch_clear(e);
-        struct fa_group *q = control(&e->ep);
+        struct fa_group *q = ep_control(&e->ep);
         struct fa_op *op = put(q, FA_OP_START, 0, 0);
-        e->ep.name = op->more->name = names[rnd(g, 4)];
+        e->ep.name = op->more->name = any_name(g);
         op->more->endpoint = "";
         run(g, q, &e->ep.epoch);
         cr_assert_neq(e->ep.epoch, 0);
 }
 
+/* An epoch that the store has never heard of: its START was lost with the tail. */
+static void step_forgotten(struct gen *g) {
+        struct gen_epoch *e = any_epoch(g);
+        uint64_t epoch = any_epoch(g)->ep.epoch;
+
+        epoch_clear(e);
+        e->ep.epoch = epoch + rnd(g, 2000) - 500;
+        e->ep.seq = rnd(g, 50);
+        e->ep.name = any_name(g);
+}
+
+static void step_tick(struct gen *g) {
+        struct gen_epoch *e = any_epoch(g);
+        struct fa_group *q = ep_control(&e->ep);
+
+        own(g, put(q, FA_OP_TICK, 0, 0), &e->ep);
+        run_control(g, e, q);
+}
+
 static void step_rebind(struct gen *g, uint8_t state) {
         struct gen_epoch *e = any_epoch(g);
-        struct fa_group *q = control(&e->ep);
+        struct fa_group *q = ep_control(&e->ep);
         struct fa_op *op = put(q, FA_OP_REBIND, 0, 0);
 
         op->state = state;
@@ -293,19 +317,19 @@ static void step_rebind(struct gen *g, uint8_t state) {
         op->more->endpoint = "";
         if (state == FA_REBIND_OWN && e->ep.epoch)
                 own(g, op, &e->ep);
-        run(g, q, NULL);
+        run_control(g, e, q);
 }
 
 static void step_restore(struct gen *g) {
         struct gen_epoch *e = any_epoch(g);
-        struct fa_group *q = control(&e->ep);
+        struct fa_group *q = ep_control(&e->ep);
         struct fa_op *op = put(q, FA_OP_RESTORE, any_partition(g, &e->ep), any_id(g));
 
         op->spec = spec_of(any_bytes(g));
         op->strikes = rnd(g, 4);
         op->state = chance(g, 50) ? FAAS_QUEUED : FAAS_COMPLETED;
         fill_result(g, op, op->state);
-        run(g, q, NULL);
+        run_control(g, e, q);
         g->n_ops++;
 }
 
@@ -323,16 +347,20 @@ static void step(struct gen *g) {
         else if (at < 14)
                 for (int i = 0; i < 2; i++)
                         g->target[i].restart(g->target[i].store);
+        else if (at < 18)
+                step_forgotten(g);
         else if (at < 60)
                 step_rebind(g, FA_REBIND_OWN);
-        else if (at < 110)
+        else if (at < 100)
                 step_rebind(g, FA_REBIND_DONE);
-        else if (at < 140)
+        else if (at < 160)
                 step_restore(g);
-        else if (at < 200)
+        else if (at < 220)
                 step_repeat(g);
-        else if (at < 400)
+        else if (at < 350)
                 step_time(g);
+        else if (at < 450)
+                step_tick(g);
         else
                 step_group(g);
 }
@@ -355,7 +383,7 @@ void random_ops(uint64_t seed,
         for (; g.n_ops < n_ops; g.step++)
                 step(&g);
         for (unsigned id = 1; id < n_ops / 40 + 20; id++) {
-                struct fa_group *q = control(&(struct ep){.epoch = 0});
+                struct fa_group *q = ep_control(&(struct ep){.epoch = 0});
                 put(q, FA_OP_GET, 0, id);
                 run(&g, q, NULL);
         }

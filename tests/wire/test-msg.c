@@ -280,6 +280,7 @@ Test(msg, roles_may_send_what_the_table_says_and_nothing_else) {
                 [FA_MSG_CANCEL] = "c-d",
                 [FA_MSG_COLLECTED] = "c--",
                 [FA_MSG_PROGRESS] = "---",
+                [FA_MSG_ADOPT] = "--d",
         };
 
         for (unsigned type = 0; type < _FA_MSG_N; type++) {
