@@ -72,8 +72,8 @@ static void end(struct machine *m, int slot, uint64_t ran_ns) {
         const struct fa_outcome o = {.status = FAAS_COMPLETED};
 
         m->now_ns += ran_ns;
-        input(m, &(struct fa_event){
-                         .kind = FA_EV_SLOT_RESULT, .slot = (unsigned)slot, .outcome = &o});
+        input(m,
+              &(struct fa_event){.kind = FA_EV_SLOT_RESULT, .slot = (unsigned)slot, .outcome = &o});
 }
 
 static void run(struct machine *m, const char *function, uint64_t ran_ns) {
