@@ -40,8 +40,9 @@ void fa_disp_answer(struct fa_disp *d,
 void fa_disp_worker_close(struct fa_disp *d, struct peer *p) {
         p->registered = false;
         fa_disp_ready(d, p);
-        for (struct fa_list *l; (l = fa_list_first(&p->held));) {
-                struct task *t = fa_list_entry(l, struct task, link);
+        /* The newest first: each goes to the head of its queue, so they keep their order. */
+        while (!fa_list_empty(&p->held)) {
+                struct task *t = fa_list_entry(p->held.prev, struct task, link);
                 fa_disp_lost(d, t, FAAS_FAILURE_WORKER_LOST, "the worker died or went silent");
                 if (t->state == TASK_HANDED)
                         break; /* no memory: it stays, and the next judgement tries again */
@@ -144,11 +145,11 @@ static void listed(struct fa_disp *d, struct peer *p, const struct fa_item *it) 
 }
 
 static void drop_unlisted(struct fa_disp *d, struct peer *p) {
-        struct fa_list *it;
-        struct fa_list *tmp;
+        struct fa_list *prev;
 
-        fa_list_for_each_safe (it, tmp, &p->held) {
+        for (struct fa_list *it = p->held.prev; it != &p->held; it = prev) {
                 struct task *t = fa_list_entry(it, struct task, link);
+                prev = it->prev;
                 if (t->listed != p->session)
                         fa_disp_lost(d, t, FAAS_FAILURE_NONE, NULL);
         }
@@ -270,7 +271,9 @@ static void on_beat(struct fa_disp *d, struct peer *p, const struct fa_msg *m) {
 
 static void on_items(struct fa_disp *d, struct peer *p, const struct fa_msg *m) {
         for (uint32_t i = 0; i < m->n_items; i++) {
-                const struct fa_item *it = &m->items[i];
+                /* What comes back goes to the head of its queue: the last one first. */
+                bool back = m->type == FA_MSG_RETURN;
+                const struct fa_item *it = &m->items[back ? m->n_items - 1 - i : i];
                 struct task *t;
                 switch (m->type) {
                 case FA_MSG_RESULT:

@@ -50,7 +50,6 @@ struct fa_local {
         struct fa_slots *slots;
         struct lslot *lslots;
         unsigned n_slots;
-        uint64_t client_incarnation, worker_incarnation;
         uint64_t recount_ns;
 };
 
@@ -261,15 +260,19 @@ static void tick(struct fa_local *l, uint64_t now_ns) {
 }
 
 /*
- * Makes a peer say everything again: its HELLO is answered by WELCOME, upon which a worker
- * registers and lists what it holds, and a client submits and asks anew.
+ * Makes a peer say everything again: one that hears it is not known says HELLO, and upon the
+ * WELCOME a worker registers and lists what it holds, and a client submits and asks anew.
  */
-static void
-resync(struct fa_local *l, uint64_t key, enum fa_role role, uint64_t incarnation, uint64_t now_ns) {
-        struct fa_msg m = {.type = FA_MSG_HELLO, .role = (uint8_t)role, .from = incarnation};
-        const struct fa_event ev = {.kind = FA_EV_MSG, .peer = key, .msg = &m};
+static void resync(struct fa_local *l, bool client, uint64_t now_ns) {
+        struct fa_msg m = {.type = FA_MSG_WELCOME};
+        const struct fa_event ev = {.kind = FA_EV_MSG, .peer = KEY_DISPATCHER, .msg = &m};
 
-        (void)fa_disp_input(l->disp, &ev, now_ns);
+        if (client) {
+                (void)fa_cli_input(l->cli, &ev, now_ns);
+        } else {
+                (void)fa_work_input(l->work, &ev, now_ns);
+                (void)run_ops(l);
+        }
 }
 
 static void recount(struct fa_local *l, uint64_t now_ns) {
@@ -287,9 +290,9 @@ static void recount(struct fa_local *l, uint64_t now_ns) {
         if (!client && !worker)
                 return;
         if (client)
-                resync(l, KEY_CLIENT, FA_ROLE_CLIENT, l->client_incarnation, now_ns);
+                resync(l, true, now_ns);
         if (worker)
-                resync(l, KEY_WORKER, FA_ROLE_WORKER, l->worker_incarnation, now_ns);
+                resync(l, false, now_ns);
         carry(l, now_ns);
         l->recount_ns = now_ns + RECOUNT_NS;
 }
@@ -356,8 +359,6 @@ static int make_machines(struct fa_local *l, const struct fa_local_cfg *cfg, uin
         };
         int r = fa_store_open(&l->store, "memory:", &store_cfg);
 
-        l->worker_incarnation = work_cfg.incarnation;
-        l->client_incarnation = cli_cfg.incarnation;
         if (r)
                 return r;
         if (fa_disp_new(&l->disp, &disp_cfg) || fa_work_new(&l->work, &work_cfg) ||

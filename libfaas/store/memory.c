@@ -110,15 +110,9 @@ static void make_final(struct fa_memory *m, struct fa_mem_record *r, uint64_t no
         }
 }
 
-/* The answer "there is a record": a copy with references. */
-static void tell(struct fa_op *op, const struct fa_mem_record *r) {
-        struct fa_record *rec = calloc(1, sizeof(*rec));
-
-        if (!rec) {
-                op->r = -ENOMEM;
-                return;
-        }
-        struct fa_record view = {
+/* The record as others see it; its references are borrowed. */
+static struct fa_record view(const struct fa_mem_record *r) {
+        return (struct fa_record){
                 .id = r->node.key,
                 .partition = r->partition,
                 .state = r->state,
@@ -130,7 +124,19 @@ static void tell(struct fa_op *op, const struct fa_mem_record *r) {
                 .spec = r->spec,
                 .outcome = r->outcome,
         };
-        fa_record_copy(rec, &view);
+}
+
+/* The answer "there is a record": a copy with references. */
+static void tell(struct fa_op *op, const struct fa_mem_record *r) {
+        struct fa_record *rec = calloc(1, sizeof(*rec));
+
+        if (!rec) {
+                op->r = -ENOMEM;
+                return;
+        }
+        const struct fa_record seen = view(r);
+
+        fa_record_copy(rec, &seen);
         op->rec = rec;
 }
 
@@ -288,17 +294,8 @@ static void run_load(struct fa_memory *m, struct fa_op *op) {
                         continue;
                 if (more->n_recs == LOAD_MAX)
                         return;
-                struct fa_record view = {
-                        .id = r->node.key,
-                        .partition = r->partition,
-                        .state = r->state,
-                        .hinted = r->hinted,
-                        .strikes = r->strikes,
-                        .retries = r->retries,
-                        .strike_fence = r->strike_fence,
-                        .spec = r->spec,
-                };
-                fa_record_copy(&more->recs[more->n_recs++], &view);
+                const struct fa_record seen = view(r);
+                fa_record_copy(&more->recs[more->n_recs++], &seen);
                 op->cursor = r->serial;
         }
         op->cursor = FA_CURSOR_END;
@@ -462,16 +459,7 @@ uint8_t fa_memory_peek(const struct fa_memory *m, const struct faas_id *id, stru
         if (!r)
                 return tomb_has(m, id) ? FA_STATE_GONE : FA_STATE_NOT_FOUND;
         if (ret)
-                *ret = (struct fa_record){.id = *id,
-                                          .partition = r->partition,
-                                          .state = r->state,
-                                          .hinted = r->hinted,
-                                          .strikes = r->strikes,
-                                          .retries = r->retries,
-                                          .strike_fence = r->strike_fence,
-                                          .fence = r->fence,
-                                          .outcome = r->outcome,
-                                          .spec = r->spec};
+                *ret = view(r);
         return r->state;
 }
 
