@@ -58,14 +58,17 @@ struct faas_client_cfg {
  * In the slots all descriptors of the program are closed, 0 and 1 are /dev/null, signals are at
  * their defaults.
  *
- * Blocking: until the slots' parent has started and loaded the modules: milliseconds.
+ * Blocking: until the slots' parent has started and loaded the modules: milliseconds, unless a
+ *           module's constructor takes longer; that is given up after 10 s.
  * Outputs:  @ret is set on 0 and untouched otherwise.
  * Errors:   faas_error_text() names what was wrong.
  *
  * Return: 0; FAAS_E_NOENT unknown scheme, or a module that cannot be read or is none;
  *         FAAS_E_VERSION a module of another ABI; FAAS_E_EXISTS a function name twice;
  *         FAAS_E_LIMIT too many slots or functions; -EINVAL a malformed @url, name or @cfg;
- *         -EMFILE, -EAGAIN (no process), -ENOMEM.
+ *         -ENOENT no helper program; -ECHILD the slots' parent ended at once, as when a module's
+ *         constructor crashes; -ETIMEDOUT a constructor took over 10 s; -EMFILE, -EAGAIN (no
+ *         process), -ENOMEM.
  */
 int faas_client_open(struct faas_client **ret,
                      const char *url,

@@ -279,27 +279,38 @@ static uint64_t watch(struct zygote *z) {
         }
 }
 
-static _Noreturn void end(struct zygote *z) {
-        /* Everything that is ours, until there is nothing left to wait for. */
-        for (;;) {
-                size_t n = fa_process_children(z->children, CHILDREN_MAX);
+/* Kills all there are, and says how many that is. */
+static size_t kill_all(struct zygote *z) {
+        size_t n = fa_process_children(z->children, CHILDREN_MAX);
+        size_t n_slots = 0;
 
-                for (size_t i = 0; i < n; i++)
-                        (void)kill(z->children[i], SIGKILL);
-                for (unsigned i = 0; i < z->n_slots; i++) {
-                        if (z->slots[i].pid) {
-                                kill_slot(&z->slots[i]);
-                                n++;
-                        }
-                }
+        for (size_t i = 0; i < n; i++)
+                (void)kill(z->children[i], SIGKILL);
+        for (unsigned i = 0; i < z->n_slots; i++) {
+                if (!z->slots[i].pid)
+                        continue;
+                kill_slot(&z->slots[i]);
+                n_slots++;
+        }
+        return n ? n : n_slots; /* without /proc there may be orphans that nobody can name */
+}
+
+static _Noreturn void end(struct zygote *z) {
+        /* Everything that is ours, and what that leaves behind, until there is nothing left.  As
+         * many as were killed are waited for before the next look: to look costs as many calls. */
+        for (;;) {
+                size_t n = kill_all(z);
+
                 if (n == 0)
-                        _exit(0); /* without /proc there may be orphans that nobody can name */
-                pid_t pid = waitpid(-1, NULL, 0);
-                if (pid < 0 && errno != EINTR)
                         _exit(0);
-                struct zslot *slot = find_slot(z, pid);
-                if (slot)
-                        slot->pid = 0;
+                while (n-- > 0) {
+                        pid_t pid = waitpid(-1, NULL, 0);
+                        if (pid < 0 && errno != EINTR)
+                                _exit(0);
+                        struct zslot *slot = pid > 0 ? find_slot(z, pid) : NULL;
+                        if (slot)
+                                slot->pid = 0;
+                }
         }
 }
 

@@ -123,7 +123,8 @@ static int32_t place(const struct lslot *s, uint32_t seq) {
 static int32_t returned(struct lslot *s, uint32_t seq) {
         int32_t n;
 
-        while (s->n && s->seqs[(s->head + s->n - 1) % SEQS_MAX] > seq)
+        /* As serial numbers: they wrap after some hours of a busy slot. */
+        while (s->n && (int32_t)(s->seqs[(s->head + s->n - 1) % SEQS_MAX] - seq) > 0)
                 s->n--;
         n = (int32_t)(s->believed - s->n);
         s->believed = s->n;

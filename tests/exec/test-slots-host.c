@@ -206,6 +206,36 @@ Test(host, many_more_slots_than_descriptors_are_refused_at_once) {
         cr_assert_lt(fa_now() - start_ns, 1500 * FA_NS_PER_MS);
 }
 
+/* To look for children after each one that has ended would take longer than close waits. */
+Test(host, close_of_a_thousand_slots_is_not_by_force) {
+#ifdef __SANITIZE_ADDRESS__
+        enum { N = 64 }; /* where a process is too heavy to be made a thousand times */
+#else
+        enum { N = FA_SLOTS_MAX };
+#endif
+        struct fa_slots_cfg cfg = {.n_slots = N, .functions = bad_functions};
+        struct fa_slots *s = NULL;
+        struct rlimit old;
+        unsigned up = 0;
+
+        cr_assert_eq(getrlimit(RLIMIT_NOFILE, &old), 0);
+        struct rlimit more = {N + 100, old.rlim_max};
+        if (old.rlim_cur < more.rlim_cur)
+                cr_assert_eq(setrlimit(RLIMIT_NOFILE, &more), 0);
+        cr_assert_eq(fa_slots_open(&s, &cfg), 0, "%s", faas_error_text());
+        while (up < N) {
+                struct pollfd p = {fa_slots_fd(s), POLLIN, 0};
+                struct fa_slot_event ev;
+
+                cr_assert_eq(poll(&p, 1, 20000), 1);
+                while (fa_slots_next(s, &ev) == 0)
+                        up += ev.kind == FA_SLOT_UP;
+        }
+        uint64_t start_ns = fa_now();
+        fa_slots_close(s);
+        cr_assert_lt(fa_now() - start_ns, 1900 * FA_NS_PER_MS);
+}
+
 Test(host, fork_of_the_host_does_not_own_the_pool) {
         struct pool p;
 
