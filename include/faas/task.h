@@ -54,15 +54,16 @@ enum faas_failure {
  * All pointers are borrowed for the call that gets the struct.
  */
 struct faas_task {
-        const char *function;     /* name, [a-z0-9._-]{1,64} */
-        const void *payload;      /* the function's input; may be NULL when payload_len is 0 */
-        size_t payload_len;       /* bytes, at most FAAS_PAYLOAD_MAX */
-        const struct faas_id *id; /* NULL: a new id is made; else submit under this id */
-        uint32_t timeout_ms;      /* kill the slot when the function runs longer; 0: no limit */
-        uint32_t max_strikes;     /* hand-outs that may end with a dead slot or worker; 0: 3 */
-        uint32_t max_retries;     /* runs again after the function itself failed; 0: none */
-        uint32_t flags;           /* 0 */
-        uint64_t reserved[4];     /* 0 */
+        const char *function; /* name, [a-z0-9._-]{1,64} */
+        const void *payload;  /* the function's input; may be NULL when payload_len is 0 */
+        size_t payload_len;   /* bytes, at most FAAS_PAYLOAD_MAX */
+        const struct faas_id
+                *id;         /* NULL: a new id is made; else submit under this one, not all zeros */
+        uint32_t timeout_ms; /* kill the slot when the function runs longer; 0: no limit */
+        uint32_t max_strikes; /* hand-outs that may end with a dead slot or worker; 0: 3 */
+        uint32_t max_retries; /* runs again after the function itself failed; 0: none */
+        uint32_t flags;       /* 0 */
+        uint64_t reserved[4]; /* 0 */
 };
 
 /*

@@ -63,6 +63,7 @@ static int find_function(struct faas_client *c, const char *name) {
 }
 
 static int check(struct faas_client *c, const struct faas_task *t) {
+        static const struct faas_id no_id;
         const unsigned payload_max = FA_PAYLOAD_MAX;
 
         if (!t->function)
@@ -72,6 +73,8 @@ static int check(struct faas_client *c, const struct faas_task *t) {
                                 t->payload_len);
         if (t->flags || t->reserved[0] || t->reserved[1] || t->reserved[2] || t->reserved[3])
                 return fa_error(-EINVAL, "task.flags and task.reserved must be 0");
+        if (t->id && memcmp(t->id, &no_id, sizeof(no_id)) == 0)
+                return fa_error(-EINVAL, "task.id is all zeros, which names nothing");
         if (t->timeout_ms > FA_TIMEOUT_MS_MAX)
                 return fa_error(-EINVAL, "task.timeout_ms is %u; at most %u", t->timeout_ms,
                                 FA_TIMEOUT_MS_MAX);

@@ -20,6 +20,8 @@
         X(UNSTARTED_MAX, "hand-outs that are lost before they start have a cap of their own")      \
         X(KEEP_NOT_MINE, "a result is kept until its partition's owner answers")                   \
         X(BEAT_COUNT, "beats carry how much is held, so that a lost message is found out")         \
+        X(LIST_ALL, "what a worker does not list when it registers is handed out anew")            \
+        X(RESUBMIT, "what was not acknowledged is submitted again after a WELCOME")                \
         X(SESSION, "a hand-out of an earlier session is dropped")                                  \
         X(TASK_SEQ, "a repeated hand-out is dropped")                                              \
         X(HINT, "an inherited task that was perhaps handed out waits for its worker")              \

@@ -259,8 +259,9 @@ static void on_done(struct fa_cli *c, const struct fa_item *it, uint64_t now_ns)
 static void resync(struct fa_cli *c, uint64_t now_ns) {
         struct fa_list *it;
 
-        fa_list_for_each (it, &c->sent)
-                send_submit(c, fa_list_entry(it, struct ctask, link), now_ns);
+        if (fa_rule(RESUBMIT))
+                fa_list_for_each (it, &c->sent)
+                        send_submit(c, fa_list_entry(it, struct ctask, link), now_ns);
         if (fa_rule(WAIT_ALL))
                 fa_list_for_each (it, &c->open)
                         send_id(c, FA_MSG_WAIT, &fa_list_entry(it, struct ctask, link)->node.key,

@@ -176,7 +176,8 @@ static void on_register(struct fa_disp *d, struct peer *p, const struct fa_msg *
                 listed(d, p, &m->items[i]);
         if (m->more)
                 return;
-        drop_unlisted(d, p);
+        if (fa_rule(LIST_ALL))
+                drop_unlisted(d, p);
         p->registered = true;
         p->n_slots = m->n_slots;
         p->grant = m->grant;

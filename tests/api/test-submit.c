@@ -37,6 +37,8 @@ Test(submit, a_task_that_is_wrong_is_refused_and_the_next_call_works) {
         memset(name, 'a', sizeof(name));
         name[79] = '\0';
         refused(&(struct faas_task){.function = NULL}, -EINVAL, "function");
+        refused(&(struct faas_task){.function = "upper", .id = &(struct faas_id){{0}}}, -EINVAL,
+                "task.id");
         refused(&(struct faas_task){.function = "Upper"}, -EINVAL, "Upper");
         refused(&(struct faas_task){.function = ""}, -EINVAL, "name");
         refused(&(struct faas_task){.function = name}, -EINVAL, "name");
