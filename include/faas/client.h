@@ -31,7 +31,7 @@ struct faas_client_cfg {
         uint32_t window_tasks;      /* tasks open or not yet collected; 0: 1,048,576 */
         uint64_t window_bytes;      /* bytes of their payloads and results; 0: 512 MiB */
         uint32_t queue_tasks;       /* local: tasks in the store; 0: 4,194,304 */
-        uint64_t queue_bytes;       /* local: bytes of their payloads and results; 0: 1 GiB */
+        uint64_t queue_bytes;   /* local: bytes of the open ones, payloads and records; 0: 1 GiB */
         uint32_t result_ttl_ms; /* local: how long an uncollected result is kept; 0: 3,600,000 */
         uint32_t flags;         /* FAAS_CLIENT_* */
 };
@@ -53,10 +53,10 @@ struct faas_client_cfg {
  *
  * With @functions the slots' common parent (the zygote) is forked from the program as it is now: it
  * sees the memory of this moment and nothing later, and a lock that another thread holds at this
- * moment stays locked for ever in the slots.  Open clients early, before threads start.  With
- * modules alone a helper program is started instead, which is safe at any time.
- * In the slots all descriptors of the program are closed, 0 and 1 are /dev/null, signals are at
- * their defaults.
+ * moment stays locked for ever in the slots (except malloc's).  Open clients early, before threads
+ * start.  With modules alone a helper program is started instead, which is safe at any time. In the
+ * slots all descriptors of the program are closed, 0 and 1 are /dev/null, signals are at their
+ * defaults.
  *
  * Blocking: until the slots' parent has started and loaded the modules: milliseconds, unless a
  *           module's constructor takes longer; that is given up after 10 s.

@@ -13,7 +13,8 @@
 extern "C" {
 #endif
 
-/* Limits; each is checked when a task is submitted, before anything is stored. */
+/* Limits.  Those of a task are checked at submit, before anything is stored; a result over its own
+ * has FAILED, and texts are cut. */
 #define FAAS_PAYLOAD_MAX 4194304u /* bytes of a payload, and of a result */
 #define FAAS_NAME_MAX 64u         /* bytes of a function's or queue's name */
 #define FAAS_TEXT_MAX 1024u       /* bytes of a result's error text */
@@ -41,11 +42,11 @@ enum faas_failure {
         FAAS_FAILURE_FUNCTION, /* the function returned non-zero: struct faas_result.code */
         FAAS_FAILURE_CRASHED,  /* its slot died max_strikes times: .code is the signal's number */
         FAAS_FAILURE_EXITED,   /* the function ended its process: .code is the exit status */
-        FAAS_FAILURE_TIMEOUT,  /* it ran longer than timeout_ms */
+        FAAS_FAILURE_TIMEOUT,  /* it ran longer than timeout_ms, max_strikes times */
         FAAS_FAILURE_WORKER_LOST, /* its worker died or went silent max_strikes times */
-        FAAS_FAILURE_LIMIT,       /* its result was over FAAS_PAYLOAD_MAX */
+        FAAS_FAILURE_LIMIT, /* its result was over FAAS_PAYLOAD_MAX, or the slot had no memory */
         FAAS_FAILURE_NO_FUNCTION, /* the worker does not know the function */
-        FAAS_FAILURE_LOST,        /* the dispatcher lost it: died with a memory: store */
+        FAAS_FAILURE_LOST,        /* nobody knows it any more: its store is gone, or it expired */
         _FAAS_FAILURE_N
 };
 
@@ -58,8 +59,9 @@ struct faas_task {
         const void *payload;  /* the function's input; may be NULL when payload_len is 0 */
         size_t payload_len;   /* bytes, at most FAAS_PAYLOAD_MAX */
         const struct faas_id
-                *id;         /* NULL: a new id is made; else submit under this one, not all zeros */
-        uint32_t timeout_ms; /* kill the slot when the function runs longer; 0: no limit */
+                *id; /* NULL: a new id is made; else submit under this one, not all zeros */
+        uint32_t
+                timeout_ms; /* kill the slot when the function runs longer: a strike; 0: no limit */
         uint32_t max_strikes; /* hand-outs that may end with a dead slot or worker; 0: 3 */
         uint32_t max_retries; /* runs again after the function itself failed; 0: none */
         uint32_t flags;       /* 0 */

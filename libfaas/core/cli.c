@@ -291,6 +291,12 @@ static void on_welcome(struct fa_cli *c, const struct fa_msg *m, uint64_t now_ns
                 send_ask(c, now_ns);
 }
 
+/* It has a reason: HELLO is said again, but not at once. */
+static void on_disconnect(struct fa_cli *c, uint64_t now_ns) {
+        c->welcome = false;
+        c->sent_ns = now_ns;
+}
+
 static void on_msg(struct fa_cli *c, const struct fa_msg *m, uint64_t now_ns) {
         if (m->type == FA_MSG_WELCOME && m->epoch == 0) {
                 say_hello(c, now_ns); /* it does not know me */
@@ -300,7 +306,7 @@ static void on_msg(struct fa_cli *c, const struct fa_msg *m, uint64_t now_ns) {
         if (m->type == FA_MSG_WELCOME)
                 on_welcome(c, m, now_ns);
         else if (m->type == FA_MSG_DISCONNECT)
-                say_hello(c, now_ns);
+                on_disconnect(c, now_ns);
         else if (m->type == FA_MSG_BEAT && c->submits_at_beat == c->n_submits &&
                  m->held != c->n_sent + c->n_open && fa_rule(BEAT_COUNT))
                 resync(c, now_ns); /* something was lost on the way */

@@ -10,7 +10,7 @@
 
 #include "core/disp-private.h"
 
-#define SWEEP_NS FA_NS_PER_S /* DESIGN section 7: a sweep each second guarantees */
+#define SWEEP_NS FA_NS_PER_S /* notices are hints; a sweep each second guarantees */
 
 static void waiter_drop(struct waiter *w) {
         if (!w->peer)

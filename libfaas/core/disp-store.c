@@ -11,8 +11,6 @@
 
 #include "core/disp-private.h"
 
-#define GROUP_BYTES (8u << 20) /* DESIGN section 7: at most 4 groups or 8 MiB uncommitted */
-
 struct fa_op *fa_disp_op(struct fa_disp *d, enum fa_op_kind kind) {
         if (!d->open && fa_group_new(&d->open))
                 return NULL;

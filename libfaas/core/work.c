@@ -349,9 +349,9 @@ static void on_msg(struct fa_work *w, struct link *l, const struct fa_msg *m, ui
         case FA_MSG_WELCOME:
                 on_welcome(w, l, m, now_ns);
                 break;
-        case FA_MSG_DISCONNECT:
+        case FA_MSG_DISCONNECT: /* not at once again: it has a reason */
                 l->state = LINK_HELLO;
-                say_hello(w, l, now_ns);
+                l->sent_ns = now_ns;
                 break;
         case FA_MSG_TASK:
         case FA_MSG_ADOPT:

@@ -51,11 +51,6 @@ uint64_t fa_work_deadline(const struct fa_work *w);
 /* The next operation for a slot, in order; false: none. */
 bool fa_work_pop(struct fa_work *w, struct fa_work_op *ret);
 
-/*
- * The slot of the last RUN could not take it (it is down and its event comes): FA_EV_SLOT_DOWN
- * gives the task back.
- */
-
 struct fa_outbox *fa_work_outbox(struct fa_work *w);
 
 /* Takes no more tasks and gives back what has not started; true once nothing is held any more. */

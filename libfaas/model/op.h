@@ -20,7 +20,7 @@
  * A group with the number 0 of nothing but START, REBIND or GET needs no lease; the first two are
  * what makes one, and check for themselves.
  *
- * DESIGN.md section 7 measured this and model-checked it.
+ * The design was measured and model-checked; tests/sim simulates it.
  */
 #pragma once
 

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define DEFAULT_MAX_STRIKES 3 /* DESIGN: a task that kills three slots is at fault itself */
+#define DEFAULT_MAX_STRIKES 3 /* a task that kills three slots is at fault itself */
 
 int fa_spec_new(struct fa_spec **ret, const struct fa_item *it) {
         size_t n = it->function.len + it->queue.len + it->digest.len + 2;

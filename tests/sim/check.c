@@ -122,7 +122,7 @@ void check_group(struct world *w, int n, const struct fa_group *g) {
 void check_send(struct world *w, int n, const struct fa_msg *m) {
         struct fa_record rec;
 
-        if (w->nodes[n].role != FA_ROLE_DISPATCHER || w->p->memory)
+        if (w->nodes[n].role != FA_ROLE_DISPATCHER)
                 return;
         for (uint32_t i = 0; i < m->n_items; i++) {
                 const struct fa_item *it = &m->items[i];
@@ -151,7 +151,7 @@ static bool exactly_once(const struct world *w) {
 
         return !(p->loss || p->slot_crash || p->worker_crash || p->worker_stall || p->disp_crash ||
                  p->cut || p->store_lose || p->poison || p->killer || p->looping ||
-                 p->client_crash || p->memory || (p->disp_stall && p->n_d > 1));
+                 p->client_crash || (p->disp_stall && p->n_d > 1));
 }
 
 void check_run(struct world *w, int n, int i) {
@@ -198,11 +198,10 @@ void check_told(struct world *w, int n, const struct fa_cli_done *d) {
         t->told = true;
         reveal(w, t, o);
         if (o->failure == FAAS_FAILURE_LOST) {
-                if (!w->p->memory)
-                        bad(w, "task %d was acknowledged and is LOST: %s", i, outcome_text(d));
+                bad(w, "task %d was acknowledged and is LOST: %s", i, outcome_text(d));
                 return;
         }
-        if (!w->lost_tail && !w->p->memory && (!t->is_final || !same_outcome(o, &t->final)))
+        if (!w->lost_tail && (!t->is_final || !same_outcome(o, &t->final)))
                 bad(w, "P4: the client was told another end of task %d than the stored one", i);
         if (t->kind == K_PLAIN && o->status == FAAS_FAILED && t->deaths < 3 && !may_die_unseen(w))
                 bad(w, "task %d FAILED innocently: %s (%d deaths)", i, outcome_text(d), t->deaths);
@@ -221,7 +220,7 @@ static bool ended(struct world *w, const struct stask *t) {
                 return false;
         if (c->alive && c->inc == t->client_inc)
                 return t->told;
-        if (!t->acked || t->told || w->p->memory)
+        if (!t->acked || t->told)
                 return true;
         state = fa_memory_peek(w->store, &t->id, NULL);
         return fa_state_final(state) || state == FA_STATE_GONE;

@@ -36,7 +36,6 @@ struct profile {
         int poison, killer, failing, looping;          /* kinds of tasks, in 1/100 */
         int stall_ms;    /* about how long dispatchers stall; 0: up to 1 s */
         int early_crash; /* of dispatchers, before the first submit */
-        bool memory;     /* the store dies with its only dispatcher */
 };
 
 enum kind { K_PLAIN, K_FAILING, K_POISON, K_KILLER, K_LOOPING };

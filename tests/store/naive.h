@@ -1,7 +1,7 @@
 /*
  * naive.h - what the operations mean, once more, in plain arrays
  *
- * Written from op.h and DESIGN section 7 and not from memory.c: slow, bounded, obvious.  It has no
+ * Written from op.h and not from memory.c: slow, bounded, obvious.  It has no
  * budget of bytes, and it remembers collected ids for ever.
  */
 #pragma once
