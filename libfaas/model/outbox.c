@@ -87,8 +87,7 @@ struct fa_msg *fa_outbox_msg(struct fa_outbox *o, struct fa_lane *l, enum fa_msg
         return m;
 }
 
-/* Eight parameters: NOLINTNEXTLINE(readability-function-size) a struct of them would be filled for
- * one call. */
+/* NOLINTNEXTLINE(readability-function-size): a struct of them would be filled for one call */
 struct fa_item *fa_outbox_item(struct fa_outbox *o,
                                struct fa_lane *l,
                                enum fa_msg_type type,
