@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include <faas/function.h>
+#include <faas/stats.h>
 #include <faas/task.h>
 
 #ifdef __cplusplus
@@ -191,6 +192,39 @@ int faas_result(struct faas_client *c, const struct faas_id *id, struct faas_res
  * Return:   0 the task is CANCELLED now; FAAS_E_EXISTS it ended before; else as faas_status().
  */
 int faas_cancel(struct faas_client *c, const struct faas_id *id);
+
+/* One worker, as its dispatcher sees it. */
+struct faas_worker_info {
+        uint64_t incarnation; /* another one at each start of a worker */
+        uint32_t n_slots;
+        uint32_t held;      /* tasks that it has */
+        uint32_t grant;     /* tasks that it wants to have in all */
+        uint32_t silent_ms; /* since it was last heard */
+        uint64_t done;      /* results of it that counted */
+        char name[129];     /* as it calls itself: "host:pid" */
+        uint64_t reserved[4];
+};
+
+/**
+ * faas_client_stats() - the dispatcher's numbers
+ * @c:    client
+ * @ret:  filled
+ *
+ * Blocking: as faas_status().
+ * Return:   0; FAAS_E_TIMEOUT; FAAS_E_FORKED; negative errno.
+ */
+int faas_client_stats(struct faas_client *c, struct faas_stats *ret);
+
+/**
+ * faas_client_workers() - the dispatcher's workers
+ * @c:      client
+ * @ret:    where an array goes, in no particular order; free() it; NULL if there are none
+ * @ret_n:  how many
+ *
+ * Blocking: as faas_status().
+ * Return:   0; FAAS_E_TIMEOUT; FAAS_E_FORKED; negative errno.
+ */
+int faas_client_workers(struct faas_client *c, struct faas_worker_info **ret, size_t *ret_n);
 
 /**
  * faas_client_fd() - what an event loop polls

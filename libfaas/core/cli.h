@@ -12,6 +12,7 @@
 
 #include "model/event.h"
 #include "model/outbox.h"
+#include "model/report.h"
 #include "model/spec.h"
 
 struct fa_cli;
@@ -82,6 +83,30 @@ int fa_cli_ask(struct fa_cli *c,
                bool cancel,
                uint64_t now_ns);
 int fa_cli_answer(struct fa_cli *c, uint8_t *ret_state, struct fa_cli_done *ret);
+
+/*
+ * Forgets a submit that has not been answered, because its caller stops waiting.  0: it never left,
+ * and is not queued anywhere; FAAS_E_UNKNOWN: it was sent, so it stays and goes on; FAAS_E_NOENT.
+ */
+int fa_cli_withdraw(struct fa_cli *c, const struct faas_id *id);
+
+/* Is a dispatcher there that knows me? */
+bool fa_cli_ready(const struct fa_cli *c);
+
+/* Why the dispatcher sent me away (DISCONNECT with a reason) since the last WELCOME: FAAS_E_, and
+ * its text, valid until the next input; 0: it did not. */
+int fa_cli_refusal(const struct fa_cli *c, const char **ret_text);
+
+/* Tells the dispatcher goodbye. */
+void fa_cli_goodbye(struct fa_cli *c);
+
+/*
+ * Asks the dispatcher for its numbers (what: FA_QUERY_STATS) or its workers (FA_QUERY_WORKERS), as
+ * fa_cli_ask().  fa_cli_report(): FAAS_E_AGAIN not (fully) answered yet; 0: *ret, owned by the
+ * caller (fa_report_deinit()).
+ */
+int fa_cli_query(struct fa_cli *c, uint8_t what, uint64_t now_ns);
+int fa_cli_report(struct fa_cli *c, struct fa_report *ret);
 
 /* Tasks submitted and not done. */
 size_t fa_cli_open_count(const struct fa_cli *c);

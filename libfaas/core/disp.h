@@ -28,6 +28,7 @@ struct fa_disp_cfg {
         uint64_t window_bytes; /* [512 MiB] */
         uint64_t tick_ns;      /* [1 s] lease renewals; FA_NEVER: the store is mine alone */
         uint32_t lease_ticks;  /* [3] */
+        uint32_t max_strikes;  /* [3] for tasks that do not say */
         uint64_t retain_ns; /* [0] a final task is kept so long, because the store may lose its tail
                              */
         uint32_t max_groups;    /* [4] groups unanswered at a time */
@@ -40,8 +41,8 @@ struct fa_disp_cfg {
 struct fa_disp_stats {
         uint64_t accepted, completed, failed, cancelled;
         uint64_t handed_out, requeued, strikes, stale_results, refused;
-        uint64_t taken_over;
-        uint64_t n_tasks, n_queued, n_workers, n_clients; /* now */
+        uint64_t taken_over, lost_workers;
+        uint64_t n_tasks, n_queued, n_running, n_workers, n_slots, n_clients; /* now */
 };
 
 int fa_disp_new(struct fa_disp **ret, const struct fa_disp_cfg *cfg);
@@ -64,6 +65,15 @@ struct fa_group *fa_disp_group(struct fa_disp *d);
 struct fa_outbox *fa_disp_outbox(struct fa_disp *d);
 uint64_t fa_disp_epoch(const struct fa_disp *d); /* 0 until START is answered */
 void fa_disp_stats(const struct fa_disp *d, struct fa_disp_stats *ret);
+
+/* Takes no new tasks from now on (FAAS_E_UNAVAILABLE); what was accepted goes on. */
+void fa_disp_drain(struct fa_disp *d);
+/* Is no task open, and no group unanswered? */
+bool fa_disp_idle(const struct fa_disp *d);
+/* Tells every peer goodbye: DISCONNECT 0. */
+void fa_disp_goodbye(struct fa_disp *d);
+/* What only the shell knows, for REPORT. */
+void fa_disp_note(struct fa_disp *d, uint64_t bad_messages, uint64_t dropped);
 
 /* The state of a task here: enum faas_status, or FA_STATE_NOT_FOUND. */
 uint8_t fa_disp_peek(const struct fa_disp *d, const struct faas_id *id);

@@ -20,6 +20,7 @@ struct fa_work_cfg {
         unsigned n_slots;
         const char *const *functions; /* names, valid as long as the machine */
         size_t n_functions;
+        const char *name;  /* told in HELLO, for people; copied; NULL: "" */
         uint64_t retry_ns; /* HELLO and unanswered results are sent again after so long; 0: 1 s */
         uint64_t seed;     /* random: hash table */
 };
@@ -55,6 +56,16 @@ struct fa_outbox *fa_work_outbox(struct fa_work *w);
 
 /* Takes no more tasks and gives back what has not started; true once nothing is held any more. */
 bool fa_work_drain(struct fa_work *w, uint64_t now_ns);
+
+/* Tells every dispatcher goodbye: DISCONNECT 0. */
+void fa_work_goodbye(struct fa_work *w);
+
+struct fa_work_stats {
+        uint64_t completed, failed; /* results made */
+        uint64_t stale;             /* results refused: they came too late */
+        uint64_t n_open;            /* dispatchers that I am registered with */
+};
+void fa_work_stats(const struct fa_work *w, struct fa_work_stats *ret);
 
 /* Hand-outs held: waiting, in slots, results not answered. */
 size_t fa_work_held(const struct fa_work *w);

@@ -9,9 +9,11 @@
 #include "wire/msg.h"
 
 enum fa_event_kind {
-        FA_EV_MSG,         /* .msg came from .peer; borrowed: what is kept is referenced */
-        FA_EV_PEER_DOWN,   /* the connection of .peer is gone for good */
-        FA_EV_GROUP,       /* dispatcher: .group is answered; borrowed */
+        FA_EV_MSG,       /* .msg came from .peer; borrowed: what is kept is referenced */
+        FA_EV_PEER_UP,   /* client, worker: the connection to .peer is there (again) */
+        FA_EV_PEER_DOWN, /* dispatcher: .peer is gone for good; client, worker: the connection to it
+                            broke, and may come back */
+        FA_EV_GROUP,     /* dispatcher: .group is answered; borrowed */
         FA_EV_STORE_LOST,  /* dispatcher: the store was restarted and may have lost its last writes
                             */
         FA_EV_SLOT_UP,     /* worker: .slot takes tasks */

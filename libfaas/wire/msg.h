@@ -60,6 +60,9 @@ struct fa_fence {
 /* States that DONE can tell beside enum faas_status. */
 enum { FA_STATE_NOT_FOUND = 16, FA_STATE_GONE = 17, FA_STATE_LOST = 18 };
 
+/* What a client asks with QUERY. */
+enum { FA_QUERY_STATS, FA_QUERY_WORKERS };
+
 /* What a worker says of a hand-out that it lists in REGISTER. */
 enum fa_held { FA_HELD_WAITING, FA_HELD_STARTED, FA_HELD_RESULT, _FA_HELD_N };
 
