@@ -4,11 +4,11 @@
 set -eu
 
 packages="gcc g++ libc6-dev binutils meson ninja-build pkg-config libmsgpack-dev libcriterion-dev
-        libsodium-dev redis-server python3 $*"
+        libsodium-dev redis-server python3 scdoc $*"
 
 if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
         # Without a package database the tools themselves are the only witnesses.
-        for tool in cc c++ meson ninja pkg-config redis-server python3; do
+        for tool in cc c++ meson ninja pkg-config redis-server python3 scdoc; do
                 command -v "$tool" >/dev/null || missing="${missing:-} $tool"
         done
         for library in criterion libsodium; do
