@@ -10,21 +10,37 @@
 #include <string.h>
 
 #include <faas/faas.h>
+#include <faas/transport.h>
 
 /* Only addresses: what the functions do is tested elsewhere.  A missing one does not link. */
 static void (*const volatile functions[])(void) = {
-        (void (*)(void))faas_call_fail,    (void (*)(void))faas_call_id,
-        (void (*)(void))faas_call_payload, (void (*)(void))faas_call_reserve,
-        (void (*)(void))faas_cancel,       (void (*)(void))faas_client_close,
-        (void (*)(void))faas_client_fd,    (void (*)(void))faas_client_on_done,
-        (void (*)(void))faas_client_open,  (void (*)(void))faas_client_process,
-        (void (*)(void))faas_error_text,   (void (*)(void))faas_id_format,
-        (void (*)(void))faas_id_parse,     (void (*)(void))faas_result,
-        (void (*)(void))faas_result_clear, (void (*)(void))faas_set_log,
-        (void (*)(void))faas_status,       (void (*)(void))faas_strerror,
-        (void (*)(void))faas_submit,       (void (*)(void))faas_submit_many,
-        (void (*)(void))faas_version,      (void (*)(void))faas_wait,
+        (void (*)(void))faas_call_fail,
+        (void (*)(void))faas_call_id,
+        (void (*)(void))faas_call_payload,
+        (void (*)(void))faas_call_reserve,
+        (void (*)(void))faas_cancel,
+        (void (*)(void))faas_client_close,
+        (void (*)(void))faas_client_fd,
+        (void (*)(void))faas_client_on_done,
+        (void (*)(void))faas_client_open,
+        (void (*)(void))faas_client_process,
+        (void (*)(void))faas_error_text,
+        (void (*)(void))faas_id_format,
+        (void (*)(void))faas_id_parse,
+        (void (*)(void))faas_result,
+        (void (*)(void))faas_result_clear,
+        (void (*)(void))faas_set_log,
+        (void (*)(void))faas_status,
+        (void (*)(void))faas_strerror,
+        (void (*)(void))faas_submit,
+        (void (*)(void))faas_submit_many,
+        (void (*)(void))faas_version,
+        (void (*)(void))faas_wait,
         (void (*)(void))faas_wait_any,
+        (void (*)(void))faas_message_encode,
+        (void (*)(void))faas_message_free,
+        (void (*)(void))faas_transport_error,
+        (void (*)(void))faas_transport_register,
 };
 
 /* The numbers are the ABI: a change here breaks programs that were not compiled again. */
