@@ -7,22 +7,35 @@
 
 #include "base/id.h"
 #include "run/local.h"
+#include "run/remote.h"
 
 /*
  * On a page of its own that the kernel empties in a child of fork(): there .mark is 0, and the ids
  * that the parent goes on to make cannot be made twice.
  */
+#define FA_GUARD_MARK UINT64_C(0x6661617320636c69) /* anything but 0 */
 struct fa_guard {
         uint64_t mark;
         struct fa_idgen ids;
 };
 
+/* A task that was handed to the client machine, until it is accepted or refused. */
+struct fa_sent {
+        struct faas_id id;
+        uint32_t len; /* of its payload */
+};
+
 struct faas_client {
         struct fa_guard *guard;
         struct faas_function *table; /* a copy of the program's own */
-        struct fa_local *local;
-        struct fa_cli *cli; /* local's */
-        const char *const *functions;
+        char *url;                   /* as it was given */
+        struct fa_local *local;      /* one of these two */
+        struct fa_remote *remote;
+        bool many;            /* remote: dispatchers to choose from */
+        struct fa_cli *cli;   /* local's or remote's */
+        struct fa_sent *sent; /* n_sent of them: tasks of a submit without an answer, a ring */
+        size_t n_sent;
+        const char *const *functions; /* local's */
         size_t n_functions;
         size_t last_function; /* most callers ask for the same one again */
         uint32_t submit_timeout_ms;
@@ -32,7 +45,7 @@ struct faas_client {
         bool more;         /* the last turn left something to read */
         int broken;        /* < 0: what every turn returns from now on */
         bool in_callback;  /* on_done is running */
-        int epoll_fd;      /* what the caller polls: the slots' fd and these two */
+        int epoll_fd;      /* what the caller polls: the slots' or ports' fd, and these two */
         int timer_fd;      /* a turn is due */
         int event_fd;      /* a result waits, or c->more */
         uint64_t armed_ns; /* when timer_fd fires; FA_NEVER */
@@ -53,10 +66,29 @@ void fa_client_leave(struct faas_client *c);
 
 /* Reads the clock and takes a turn: 0, or < 0 and the client is broken. */
 int fa_client_turn(struct faas_client *c);
+/* What tells that a turn has something to read. */
+int fa_client_inner_fd(const struct faas_client *c);
 /* Waits until a turn has something to do, at most until then. */
 void fa_client_sleep(struct faas_client *c, uint64_t until_ns);
 /* From the caller's time-out: a point in time, FA_NEVER for negative ones. */
 uint64_t fa_client_until(int timeout_ms);
+
+/* How long one call waits for its dispatcher. */
+struct fa_patience {
+        uint64_t begin_ns, until_ns;
+        bool refused; /* the dispatcher had sent this client away before the call */
+};
+/* cfg.submit_timeout_ms from now; reads the clock. */
+struct fa_patience fa_client_patience(struct faas_client *c);
+/*
+ * After a turn that did not bring the answer: 0 after some sleep, take another one; else why there
+ * is no sense in it, with a text: FAAS_E_TIMEOUT; FAAS_E_VERSION or FAAS_E_UNAVAILABLE the
+ * dispatcher sent this client away.
+ */
+int fa_client_await(struct faas_client *c, const char *what, const struct fa_patience *p);
+/* Has the only dispatcher said that it does not speak with this version?  Then that, with a text.
+ */
+int fa_client_hopeless(const struct faas_client *c, const char *what);
 
 /* Gives finished tasks to the callback, if there is one; true if any. */
 bool fa_client_deliver(struct faas_client *c);

@@ -1,44 +1,45 @@
 /*
- * client.c - a client's life: open, close, its fd, its turns, its callback
+ * client.c - a client between open and close: its turns, its fd, its callback
  *
- * Every public call enters here, takes turns of run/local.c while it needs something, and leaves
- * with the fd telling whether there is more to do.  Nothing happens between the calls, and nothing
- * here knows what a message is.
+ * Every public call enters here, takes turns of run/local.c or run/remote.c while it needs
+ * something, and leaves with the fd telling whether there is more to do.  Nothing happens between
+ * the calls, and nothing here knows what a message is.
  */
 #include "api/client-private.h"
 
 #include <errno.h>
 #include <poll.h>
-#include <sched.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/epoll.h>
-#include <sys/eventfd.h>
-#include <sys/mman.h>
-#include <sys/random.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
-#include "api/url.h"
 #include "base/clock.h"
 #include "base/error.h"
 
-#define MARK UINT64_C(0x6661617320636c69) /* anything but 0 */
-#define DELIVER_MAX 1024                  /* callbacks in one call: bounded, as a turn is */
+#define DELIVER_MAX 1024 /* callbacks in one call: bounded, as a turn is */
+/* A dispatcher that once sent this client away is asked anew, each interval: so long is waited for
+ * another answer. */
+#define ASKED_ANEW_NS (1500 * FA_NS_PER_MS)
 
-#define DEFAULT_SUBMIT_TIMEOUT_MS 10000u
-#define DEFAULT_WINDOW_TASKS (1u << 20)
-#define DEFAULT_WINDOW_BYTES (UINT64_C(512) << 20)
-#define DEFAULT_QUEUE_TASKS (4u << 20)
-#define DEFAULT_QUEUE_BYTES (UINT64_C(1) << 30)
-#define DEFAULT_RESULT_TTL_MS 3600000u
+/* ---- local or remote ---- */
+
+static int turn(struct faas_client *c) {
+        return c->local ? fa_local_turn(c->local, c->now_ns) : fa_remote_turn(c->remote, c->now_ns);
+}
+
+static uint64_t deadline(const struct faas_client *c) {
+        return c->local ? fa_local_deadline(c->local) : fa_remote_deadline(c->remote);
+}
+
+int fa_client_inner_fd(const struct faas_client *c) {
+        return c->local ? fa_local_fd(c->local) : fa_remote_fd(c->remote);
+}
 
 /* ---- what every call begins and ends with ---- */
 
 int fa_client_enter(const struct faas_client *c, const char *what) {
         if (!c)
                 return fa_error(-EINVAL, "%s: no client", what);
-        if (c->guard->mark != MARK)
+        if (c->guard->mark != FA_GUARD_MARK)
                 return fa_error(FAAS_E_FORKED,
                                 "%s: the client belongs to the process that forked this one", what);
         return 0;
@@ -53,7 +54,7 @@ int fa_client_enter_alone(const struct faas_client *c, const char *what) {
 }
 
 static void arm(struct faas_client *c) {
-        uint64_t at = fa_local_deadline(c->local);
+        uint64_t at = deadline(c);
         struct itimerspec t = {{0, 0}, {0, 0}};
 
         /* One that is armed for an earlier time stays: deadlines move with every result, and a
@@ -90,9 +91,10 @@ int fa_client_turn(struct faas_client *c) {
         int r;
 
         if (c->broken) /* what was done before can still be collected */
-                return fa_error(c->broken, "the client is broken: its slots cannot be started");
+                return fa_error(c->broken, "the client of \"%s\" is broken: %s", c->url,
+                                c->local ? "its slots cannot be started" : "its transport failed");
         c->now_ns = fa_now();
-        r = fa_local_turn(c->local, c->now_ns);
+        r = turn(c);
         c->turned = true;
         c->more = r == FAAS_E_AGAIN;
         c->broken = r < 0 ? r : 0;
@@ -100,8 +102,8 @@ int fa_client_turn(struct faas_client *c) {
 }
 
 void fa_client_sleep(struct faas_client *c, uint64_t until_ns) {
-        struct pollfd p = {.fd = fa_local_fd(c->local), .events = POLLIN};
-        uint64_t at = FA_MIN(until_ns, fa_local_deadline(c->local));
+        struct pollfd p = {.fd = fa_client_inner_fd(c), .events = POLLIN};
+        uint64_t at = FA_MIN(until_ns, deadline(c));
 
         /* A signal ends the wait early, which does no harm. */
         if (!c->more)
@@ -111,6 +113,57 @@ void fa_client_sleep(struct faas_client *c, uint64_t until_ns) {
 uint64_t fa_client_until(int timeout_ms) {
         return timeout_ms < 0 ? FA_NEVER : fa_now() + (uint64_t)timeout_ms * FA_NS_PER_MS;
 }
+
+/* ---- waiting for an answer ---- */
+
+struct fa_patience fa_client_patience(struct faas_client *c) {
+        const char *text;
+
+        c->now_ns = fa_now(); /* what is said before the first turn is said now */
+        return (struct fa_patience){
+                .begin_ns = c->now_ns,
+                .until_ns = c->now_ns + c->submit_timeout_ms * FA_NS_PER_MS,
+                .refused = fa_cli_refusal(c->cli, &text) != 0,
+        };
+}
+
+/* Whatever else the reason is, the one thing to do about it is to look at the text. */
+static int sent_away(const struct faas_client *c, const char *what) {
+        const char *text;
+        int r = fa_cli_refusal(c->cli, &text);
+
+        if (r == 0)
+                return 0;
+        return fa_error(r == FAAS_E_VERSION ? r : FAAS_E_UNAVAILABLE,
+                        "%s: the dispatcher at \"%s\" sent this client away: %s", what, c->url,
+                        text);
+}
+
+int fa_client_hopeless(const struct faas_client *c, const char *what) {
+        const char *text;
+
+        if (c->many || fa_cli_refusal(c->cli, &text) != FAAS_E_VERSION)
+                return 0;
+        return sent_away(c, what);
+}
+
+int fa_client_await(struct faas_client *c, const char *what, const struct fa_patience *p) {
+        bool over = c->now_ns >= p->until_ns;
+        bool fresh = !p->refused || c->now_ns - p->begin_ns >= ASKED_ANEW_NS;
+        int r = over || (fresh && !c->many) ? sent_away(c, what) : 0;
+
+        if (r)
+                return r;
+        if (over)
+                return fa_error(FAAS_E_TIMEOUT, "%s: no %s \"%s\" within %u ms", what,
+                                fa_cli_ready(c->cli) ? "answer from the dispatcher at"
+                                                     : "dispatcher at",
+                                c->url, c->submit_timeout_ms);
+        fa_client_sleep(c, p->until_ns);
+        return 0;
+}
+
+/* ---- results ---- */
 
 bool fa_client_deliver(struct faas_client *c) {
         struct fa_cli_done done;
@@ -130,201 +183,6 @@ bool fa_client_deliver(struct faas_client *c) {
         }
         return any;
 }
-
-/* ---- open and close ---- */
-
-/* A later version's struct may be longer; what this one does not know must be 0. */
-static int read_cfg(struct faas_client_cfg *ret, const struct faas_client_cfg *cfg) {
-        struct faas_client_cfg c = FAAS_CLIENT_CFG_INIT;
-
-        if (cfg) {
-                const unsigned char *bytes = (const unsigned char *)cfg;
-                if (cfg->struct_size < sizeof(cfg->struct_size))
-                        return fa_error(-EINVAL,
-                                        "cfg.struct_size is %zu: start from "
-                                        "FAAS_CLIENT_CFG_INIT",
-                                        cfg->struct_size);
-                for (size_t i = sizeof(c); i < cfg->struct_size; i++)
-                        if (bytes[i])
-                                return fa_error(-EINVAL, "cfg is of a newer version, and uses it");
-                memcpy(&c, cfg, FA_MIN(cfg->struct_size, sizeof(c)));
-        }
-        if (c.flags & ~FAAS_CLIENT_BUILTINS)
-                return fa_error(-EINVAL, "cfg.flags has unknown bits: 0x%x", c.flags);
-        if (!c.submit_timeout_ms)
-                c.submit_timeout_ms = DEFAULT_SUBMIT_TIMEOUT_MS;
-        if (!c.window_tasks)
-                c.window_tasks = DEFAULT_WINDOW_TASKS;
-        if (!c.window_bytes)
-                c.window_bytes = DEFAULT_WINDOW_BYTES;
-        if (!c.queue_tasks)
-                c.queue_tasks = DEFAULT_QUEUE_TASKS;
-        if (!c.queue_bytes)
-                c.queue_bytes = DEFAULT_QUEUE_BYTES;
-        if (!c.result_ttl_ms)
-                c.result_ttl_ms = DEFAULT_RESULT_TTL_MS;
-        *ret = c;
-        return 0;
-}
-
-static int make_guard(struct faas_client *c) {
-        uint8_t seed[16];
-        size_t page = (size_t)sysconf(_SC_PAGESIZE);
-        void *p = mmap(NULL, page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-        if (p == MAP_FAILED)
-                return fa_errno(errno, "mmap");
-        c->guard = p;
-        if (madvise(p, page, MADV_WIPEONFORK))
-                return fa_errno(errno, "madvise(MADV_WIPEONFORK)");
-        if (getrandom(seed, sizeof(seed), 0) != (ssize_t)sizeof(seed))
-                return fa_errno(errno, "getrandom");
-        fa_idgen_init(&c->guard->ids, seed);
-        c->guard->mark = MARK;
-        return 0;
-}
-
-static int watch(struct faas_client *c, int fd) {
-        struct epoll_event ev = {.events = EPOLLIN, .data = {.fd = fd}};
-
-        if (epoll_ctl(c->epoll_fd, EPOLL_CTL_ADD, fd, &ev))
-                return fa_errno(errno, "epoll_ctl");
-        return 0;
-}
-
-static int make_fds(struct faas_client *c) {
-        int r;
-
-        c->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-        c->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-        c->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-        if (c->epoll_fd < 0 || c->timer_fd < 0 || c->event_fd < 0)
-                return fa_errno(errno, "no descriptors for the client");
-        r = watch(c, fa_local_fd(c->local));
-        if (r == 0)
-                r = watch(c, c->timer_fd);
-        return r ? r : watch(c, c->event_fd);
-}
-
-static unsigned count_cpus(void) {
-        cpu_set_t set;
-
-        /* Those that this process may use; a machine with more than 1024 says EINVAL. */
-        if (sched_getaffinity(0, sizeof(set), &set) == 0)
-                return FA_MIN((unsigned)CPU_COUNT(&set), FA_SLOTS_MAX);
-        return FA_SLOTS_MAX;
-}
-
-/* One allocation: the rows, then the names.  A zygote that was killed is started from it again. */
-static int copy_functions(struct faas_client *c, const struct faas_function *functions) {
-        size_t n = 0;
-        size_t bytes = 0;
-        char *names;
-
-        for (; functions && functions[n].name; n++)
-                bytes += strlen(functions[n].name) + 1;
-        c->table = calloc(1, (n + 1) * sizeof(*c->table) + bytes);
-        if (!c->table)
-                return fa_error(-ENOMEM, "no memory for %zu functions", n);
-        names = (char *)(c->table + n + 1);
-        for (size_t i = 0; i < n; i++) {
-                size_t len = strlen(functions[i].name) + 1;
-                c->table[i] = (struct faas_function){names, functions[i].fn};
-                memcpy(names, functions[i].name, len);
-                names += len;
-        }
-        return 0;
-}
-
-static int
-open_local(struct faas_client *c, const struct fa_url *url, const struct faas_client_cfg *cfg) {
-        const struct fa_local_cfg local = {
-                .slots = {.n_slots = url->n_slots ? url->n_slots : count_cpus(),
-                          .functions = c->table,
-                          .modules = (const char *const *)url->modules,
-                          .builtins = cfg->flags & FAAS_CLIENT_BUILTINS},
-                .window_tasks = cfg->window_tasks,
-                .window_bytes = cfg->window_bytes,
-                .queue_tasks = cfg->queue_tasks,
-                .queue_bytes = cfg->queue_bytes,
-                .result_ttl_ns = cfg->result_ttl_ms * FA_NS_PER_MS,
-        };
-        int r = make_guard(c);
-
-        c->now_ns = fa_now();
-        if (r == 0)
-                r = fa_local_open(&c->local, &local, c->now_ns);
-        if (r == 0)
-                r = make_fds(c);
-        if (r)
-                return r;
-        c->cli = fa_local_cli(c->local);
-        c->functions = fa_slots_functions(fa_local_slots(c->local), &c->n_functions);
-        c->submit_timeout_ms = cfg->submit_timeout_ms;
-        c->queue_tasks = cfg->queue_tasks;
-        c->queue_bytes = cfg->queue_bytes;
-        return 0;
-}
-
-static void close_fd(int fd) {
-        if (fd >= 0)
-                (void)close(fd);
-}
-
-static void client_free(struct faas_client *c) {
-        close_fd(c->epoll_fd);
-        close_fd(c->timer_fd);
-        close_fd(c->event_fd);
-        fa_local_close(c->local);
-        if (c->guard)
-                (void)munmap(c->guard, (size_t)sysconf(_SC_PAGESIZE));
-        free(c->table);
-        free(c);
-}
-
-FA_PUBLIC int faas_client_open(struct faas_client **ret,
-                               const char *url,
-                               const struct faas_function *functions,
-                               const struct faas_client_cfg *cfg) {
-        FA_CLEANUP(fa_url_deinit) struct fa_url u = FA_URL_NULL;
-        struct faas_client_cfg full = FAAS_CLIENT_CFG_INIT;
-        struct faas_client *c;
-        int r;
-
-        if (!ret || !url)
-                return fa_error(-EINVAL, "faas_client_open: ret and url must not be NULL");
-        r = read_cfg(&full, cfg);
-        if (r == 0)
-                r = fa_url_parse(&u, url);
-        if (r)
-                return r;
-        c = calloc(1, sizeof(*c));
-        if (!c)
-                return fa_error(-ENOMEM, "no memory for a client");
-        c->epoll_fd = c->timer_fd = c->event_fd = -1;
-        c->armed_ns = FA_NEVER;
-        r = copy_functions(c, functions);
-        if (r == 0)
-                r = open_local(c, &u, &full);
-        if (r) {
-                client_free(c);
-                return r;
-        }
-        *ret = c;
-        return 0;
-}
-
-FA_PUBLIC struct faas_client *faas_client_close(struct faas_client *c) {
-        if (c && c->in_callback) {
-                (void)fa_error(-EINVAL, "faas_client_close: not from inside the callback");
-                return c;
-        }
-        if (c)
-                client_free(c);
-        return NULL;
-}
-
-/* ---- the event loop's side ---- */
 
 FA_PUBLIC int faas_client_fd(const struct faas_client *c) {
         /* A condition is positive, and would be taken for a descriptor. */

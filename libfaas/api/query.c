@@ -10,31 +10,62 @@
 #include "base/clock.h"
 #include "base/error.h"
 
+/* Turns until the question is answered: 0; else as fa_client_await(); < 0. */
+static int wait_for_answer(struct faas_client *c,
+                           const char *what,
+                           const struct fa_patience *p,
+                           uint8_t *ret_state,
+                           struct fa_cli_done *ret) {
+        int r;
+
+        for (;;) {
+                r = fa_client_turn(c);
+                if (r == 0 && fa_cli_answer(c->cli, ret_state, ret) == 0)
+                        return 0;
+                if (r == 0)
+                        r = fa_client_await(c, what, p);
+                if (r)
+                        return r;
+        }
+}
+
+/* Turns until a dispatcher is there that can be told to cancel. */
+static int find_dispatcher(struct faas_client *c, const char *what, const struct fa_patience *p) {
+        int r = fa_client_turn(c);
+
+        while (r == 0 && !fa_cli_ready(c->cli)) {
+                r = fa_client_await(c, what, p);
+                if (r == 0)
+                        r = fa_client_turn(c);
+        }
+        return r;
+}
+
 int fa_client_ask(struct faas_client *c,
                   const char *what,
                   const struct faas_id *id,
                   bool cancel,
                   uint8_t *ret_state,
                   struct fa_cli_done *ret) {
-        uint64_t until_ns = fa_now() + c->submit_timeout_ms * FA_NS_PER_MS;
-        uint8_t state;
+        const struct fa_patience p = fa_client_patience(c);
+        uint8_t state = FAAS_QUEUED;
+        bool again;
         int r;
 
-        r = fa_cli_ask(c->cli, id, ret != NULL, cancel, c->now_ns);
-        if (r)
-                return fa_error(FAAS_E_TIMEOUT, "%s: the dispatcher is not there", what);
-        for (;;) {
-                int turn = fa_client_turn(c);
-                if (turn)
-                        return turn;
-                r = fa_cli_answer(c->cli, &state, ret);
-                if (r == 0)
-                        break;
-                if (c->now_ns >= until_ns)
-                        return fa_error(FAAS_E_TIMEOUT, "%s: no answer in %u ms", what,
-                                        c->submit_timeout_ms);
-                fa_client_sleep(c, until_ns);
-        }
+        do {
+                r = fa_cli_ask(c->cli, id, ret != NULL, cancel, c->now_ns);
+                again = r != 0; /* nobody is there to be told to cancel */
+                r = again ? find_dispatcher(c, what, &p)
+                          : wait_for_answer(c, what, &p, &state, ret);
+                if (r)
+                        return r;
+                /* CANCEL was lost, or this answers a question that was sent without it: by HELLO.
+                 */
+                again |= cancel && state < _FAAS_STATUS_N && !fa_state_final(state);
+        } while (again && c->now_ns < p.until_ns);
+        if (again)
+                return fa_error(FAAS_E_TIMEOUT, "%s: no answer within %u ms", what,
+                                c->submit_timeout_ms);
         if (state == FA_STATE_GONE)
                 return fa_error(FAAS_E_GONE, "%s: the result was collected, or has expired", what);
         if (state >= _FAAS_STATUS_N)

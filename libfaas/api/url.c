@@ -1,8 +1,9 @@
 /*
- * url.c - reads "local:4?load=a.so&load=b.so"
+ * url.c - reads "local:4?load=a.so&load=b.so" and "tcp://a:5555,tcp://b:5555"
  *
  * Each refusal names the whole text, the part that is wrong, and what was expected there.  A file
- * name is taken as it stands, without escapes: it cannot contain '&'.
+ * name is taken as it stands, without escapes: it cannot contain '&'.  What a dispatcher's URL says
+ * behind its scheme is its transport's business, but for the comma, which ends it.
  */
 #include "api/url.h"
 
@@ -12,8 +13,10 @@
 
 #include "base/error.h"
 #include "base/limits.h"
+#include "transport/transport.h"
 
 #define SCHEME "local:"
+#define SCHEME_LEN (sizeof(SCHEME) - 1)
 
 static int parse_slots(struct fa_url *u, const char *text, const char *p, const char *end) {
         unsigned long n = 0;
@@ -60,32 +63,94 @@ static int parse_option(struct fa_url *u, const char *text, const char *p, size_
         return 0;
 }
 
-int fa_url_parse(struct fa_url *ret, const char *text) {
-        const char *p = text + sizeof(SCHEME) - 1;
-        const char *end;
+static int parse_local(struct fa_url *u, const char *text) {
+        const char *p = text + SCHEME_LEN;
+        const char *end = strchrnul(p, '?');
+        const char *comma = memchr(p, ',', (size_t)(end - p));
         int r;
 
-        if (strncmp(text, SCHEME, sizeof(SCHEME) - 1) != 0) {
-                const char *colon = strchr(text, ':');
-                if (!colon)
-                        return fa_error(-EINVAL, "\"%s\" has no scheme; expected local:N", text);
-                return fa_error(FAAS_E_NOENT,
-                                "\"%s\": unknown scheme \"%.*s\"; known: local:", text,
-                                (int)(colon - text + 1), text);
-        }
-        end = strchrnul(p, '?');
-        r = parse_slots(ret, text, p, end);
+        if (comma)
+                return fa_error(-EINVAL,
+                                "\"%s\": \"%s\" behind local:; expected local:N alone, or "
+                                "dispatchers only",
+                                text, comma + 1);
+        r = parse_slots(u, text, p, end);
         while (r == 0 && *end) {
                 p = end + 1;
                 end = strchrnul(p, '&');
-                r = parse_option(ret, text, p, (size_t)(end - p));
+                r = parse_option(u, text, p, (size_t)(end - p));
         }
         return r;
+}
+
+/* Is there a transport that connects to it?  The text of what is wrong comes from the look-up. */
+static int look_up(const char *text, const char *url) {
+        struct fa_transport_row row;
+        int r = fa_transport_by_url(&row, url);
+
+        if (r == 0 || strcmp(text, url) == 0)
+                return r;
+        return fa_error(r, "\"%s\": %s", text, faas_error_text());
+}
+
+/* One dispatcher's URL of len bytes. */
+static int add_url(struct fa_url *u, const char *text, const char *p, size_t len) {
+        char **urls;
+
+        if (len == 0)
+                return fa_error(-EINVAL, "\"%s\": URL %zu is empty; expected tcp://host:port", text,
+                                u->n_urls + 1);
+        if (strncmp(p, SCHEME, SCHEME_LEN) == 0)
+                return fa_error(-EINVAL,
+                                "\"%s\": \"%.*s\" among dispatchers; expected local:N alone, or "
+                                "dispatchers only",
+                                text, (int)len, p);
+        if (len > FA_ENDPOINT_MAX)
+                return fa_error(FAAS_E_LIMIT, "\"%s\": URL %zu has %zu bytes; expected at most %d",
+                                text, u->n_urls + 1, len, FA_ENDPOINT_MAX);
+        if (u->n_urls == FA_ENDPOINTS_MAX)
+                return fa_error(FAAS_E_LIMIT, "\"%s\": too many URLs; expected 1 to %d", text,
+                                FA_ENDPOINTS_MAX);
+        urls = realloc(u->urls, (u->n_urls + 1) * sizeof(*urls));
+        if (!urls)
+                return fa_error(-ENOMEM, "\"%s\": no memory", text);
+        u->urls = urls;
+        urls[u->n_urls] = strndup(p, len);
+        if (!urls[u->n_urls])
+                return fa_error(-ENOMEM, "\"%s\": no memory", text);
+        return look_up(text, urls[u->n_urls++]);
+}
+
+static int parse_remote(struct fa_url *u, const char *text) {
+        const char *p = text;
+        int r;
+
+        if (!strchr(text, ':'))
+                return fa_error(-EINVAL,
+                                "\"%s\" has no scheme; expected local:N, or dispatchers as in "
+                                "tcp://host:5555",
+                                text);
+        for (;;) {
+                size_t len = (size_t)(strchrnul(p, ',') - p);
+                r = add_url(u, text, p, len);
+                if (r || !p[len])
+                        return r;
+                p += len + 1;
+        }
+}
+
+int fa_url_parse(struct fa_url *ret, const char *text) {
+        if (strncmp(text, SCHEME, SCHEME_LEN) == 0)
+                return parse_local(ret, text);
+        return parse_remote(ret, text);
 }
 
 void fa_url_deinit(struct fa_url *u) {
         for (size_t i = 0; i < u->n_modules; i++)
                 free(u->modules[i]);
         free(u->modules);
+        for (size_t i = 0; i < u->n_urls; i++)
+                free(u->urls[i]);
+        free(u->urls);
         *u = (struct fa_url)FA_URL_NULL;
 }

@@ -60,12 +60,24 @@ void fa_result_fill(struct faas_result *ret, struct fa_cli_done *done) {
         *o = (struct fa_outcome)FA_OUTCOME_NULL;
 }
 
+/* One that was submitted without an answer in time can still be refused. */
+static bool refused_since(struct faas_client *c, const struct faas_id *id) {
+        if (!id || fa_cli_peek(c->cli, id, NULL) != FA_STATE_NOT_FOUND)
+                return false;
+        (void)fa_cli_accepted(c->cli, id); /* forgets it */
+        return true;
+}
+
 /*
  * Takes turns until the task named (NULL: any) can be taken, or the time is over. 0;
- * FAAS_E_AGAIN; FAAS_E_NOENT as fa_cli_take(); < 0.
+ * FAAS_E_AGAIN; FAAS_E_NOENT as fa_cli_take(); FAAS_E_STALE it was refused after all;
+ * FAAS_E_VERSION, with a text; < 0.
  */
-static int
-take(struct faas_client *c, const struct faas_id *id, int timeout_ms, struct fa_cli_done *ret) {
+static int take(struct faas_client *c,
+                const char *what,
+                const struct faas_id *id,
+                int timeout_ms,
+                struct fa_cli_done *ret) {
         uint64_t until_ns = fa_client_until(timeout_ms);
         int r;
 
@@ -76,6 +88,10 @@ take(struct faas_client *c, const struct faas_id *id, int timeout_ms, struct fa_
                 r = fa_cli_take(c->cli, id, ret);
                 if (r != FAAS_E_AGAIN)
                         return r;
+                if (refused_since(c, id))
+                        return FAAS_E_STALE;
+                if (turn == 0)
+                        turn = fa_client_hopeless(c, what);
                 if (turn)
                         return turn;
                 if (c->now_ns >= until_ns)
@@ -111,13 +127,15 @@ FA_PUBLIC int faas_wait(struct faas_client *c,
                 return fa_error(-EINVAL, "faas_wait: id and ret must not be NULL");
         copy = *id; /* it may be ret->id */
         mine = fa_cli_peek(c->cli, &copy, NULL) != FA_STATE_NOT_FOUND;
-        r = mine ? take(c, &copy, timeout_ms, &done) : FAAS_E_NOENT;
+        r = mine ? take(c, "faas_wait", &copy, timeout_ms, &done) : FAAS_E_NOENT;
         if (r == 0)
                 fa_result_fill(ret, &done);
         else if (r == FAAS_E_AGAIN)
                 r = fa_error(r, "faas_wait: not done yet");
         else if (r == FAAS_E_NOENT)
                 r = not_mine(c, &copy, mine);
+        else if (r == FAAS_E_STALE)
+                r = fa_error(FAAS_E_NOENT, "faas_wait: the dispatcher has refused the task");
         fa_client_leave(c);
         return r;
 }
@@ -132,7 +150,7 @@ FA_PUBLIC int faas_wait_any(struct faas_client *c, int timeout_ms, struct faas_r
                 return fa_error(-EINVAL, "faas_wait_any: ret must not be NULL");
         /* While results are there the slots must not run dry, but a turn for each is too much. */
         if (c->on_done || !fa_cli_has_done(c->cli) || fa_now() - c->now_ns > BETWEEN_TURNS_NS)
-                r = take(c, NULL, timeout_ms, &done);
+                r = take(c, "faas_wait_any", NULL, timeout_ms, &done);
         else
                 r = fa_cli_take(c->cli, NULL, &done);
         if (r == 0)

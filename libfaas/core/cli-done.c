@@ -28,6 +28,17 @@ int fa_cli_accepted(struct fa_cli *c, const struct faas_id *id) {
         return r;
 }
 
+int fa_cli_withdraw(struct fa_cli *c, const struct faas_id *id) {
+        struct ctask *t = fa_cli_find(c, id);
+
+        if (!t)
+                return FAAS_E_NOENT;
+        if (t->state != CT_REFUSED && (t->state != CT_SENT || t->left))
+                return FAAS_E_UNKNOWN;
+        fa_cli_drop(c, t);
+        return 0;
+}
+
 size_t fa_cli_unanswered(const struct fa_cli *c) {
         return c->n_sent + c->n_refused;
 }

@@ -1,4 +1,4 @@
-/* cli-private.h - the client machine's inside, shared by cli.c and cli-done.c */
+/* cli-private.h - the client machine's inside, shared by the files cli*.c */
 #pragma once
 
 #include "base/clock.h"
@@ -20,6 +20,13 @@ struct ctask {
         uint32_t strikes;
         uint8_t state;
         uint8_t refused; /* FAAS_E_ */
+        bool left;       /* SENT: it was said at least once */
+};
+
+/* A way to a dispatcher. */
+struct clane {
+        struct fa_lane lane;
+        bool down; /* its connection is known to be broken */
 };
 
 struct fa_cli {
@@ -28,8 +35,12 @@ struct fa_cli {
         struct fa_list sent, open, done, refused;
         size_t n_sent, n_open, n_refused;
         uint64_t bytes;
-        struct fa_lane lanes[FA_ENDPOINTS_MAX];
+        struct clane lanes[FA_ENDPOINTS_MAX];
         unsigned n_lanes, at;
+        bool leave;      /* the present one is of no use: go on with another, from hop_ns on */
+        uint64_t hop_ns; /* not before */
+        uint8_t refusal; /* FAAS_E_ of a DISCONNECT since the last WELCOME */
+        char refusal_text[FA_TEXT_MAX + 1];
         bool welcome; /* the dispatcher knows me */
         uint64_t epoch, interval_ns, heard_ns, sent_ns;
         uint32_t liveness;
@@ -47,3 +58,27 @@ struct fa_cli {
 struct ctask *fa_cli_find(const struct fa_cli *c, const struct faas_id *id);
 /* Forgets it. */
 void fa_cli_drop(struct fa_cli *c, struct ctask *t);
+/* Sends a message of one id. */
+void fa_cli_send_id(struct fa_cli *c,
+                    enum fa_msg_type type,
+                    const struct faas_id *id,
+                    uint64_t now_ns);
+/* Something is about to be expected of the dispatcher. */
+void fa_cli_expect(struct fa_cli *c, uint64_t now_ns);
+
+/* cli-lane.c */
+static inline struct fa_lane *fa_cli_lane(struct fa_cli *c) {
+        return &c->lanes[c->at].lane;
+}
+void fa_cli_hello(struct fa_cli *c, uint64_t now_ns);
+void fa_cli_up(struct fa_cli *c, uint64_t key, uint64_t now_ns);
+void fa_cli_down(struct fa_cli *c, uint64_t key, uint64_t now_ns);
+void fa_cli_disconnected(struct fa_cli *c, const struct fa_msg *m, uint64_t now_ns);
+void fa_cli_silent(struct fa_cli *c, uint64_t now_ns); /* for too long */
+void fa_cli_lane_tick(struct fa_cli *c, uint64_t now_ns);
+uint64_t fa_cli_lane_deadline(const struct fa_cli *c);
+
+/* cli-ask.c */
+bool fa_cli_asking(const struct fa_cli *c); /* a question is unanswered */
+void fa_cli_ask_again(struct fa_cli *c, uint64_t now_ns);
+void fa_cli_answered(struct fa_cli *c, const struct fa_item *it, const struct fa_outcome *o);

@@ -59,57 +59,42 @@ struct ctask *fa_cli_find(const struct fa_cli *c, const struct faas_id *id) {
         return n ? fa_container_of(n, struct ctask, node) : NULL;
 }
 
-static struct fa_lane *lane(struct fa_cli *c) {
-        return &c->lanes[c->at];
-}
-
-static void say_hello(struct fa_cli *c, uint64_t now_ns) {
-        struct fa_msg *m = fa_outbox_msg(&c->outbox, lane(c), FA_MSG_HELLO);
-
-        c->sent_ns = now_ns;
-        c->welcome = false;
-        if (!m)
-                return;
-        m->role = FA_ROLE_CLIENT;
-        m->from = c->cfg.incarnation;
-}
-
-int fa_cli_connect(struct fa_cli *c, uint64_t key, uint64_t now_ns) {
-        if (c->n_lanes == FA_ENDPOINTS_MAX)
-                return FAAS_E_LIMIT;
-        c->lanes[c->n_lanes++] = (struct fa_lane){.to = key};
-        if (c->n_lanes == 1) {
-                c->interval_ns = FA_NS_PER_S;
-                c->liveness = 3;
-                c->heard_ns = now_ns;
-                say_hello(c, now_ns);
-        }
-        return 0;
-}
-
 static struct fa_item *
 item(struct fa_cli *c, enum fa_msg_type type, size_t payload, uint64_t now_ns) {
         c->sent_ns = now_ns;
-        return fa_outbox_item(&c->outbox, lane(c), type, c->epoch, 0, payload, 0, NULL);
+        return fa_outbox_item(&c->outbox, fa_cli_lane(c), type, c->epoch, 0, payload, 0, NULL);
 }
 
 /* Without memory it is lost on the way, and the beats tell. */
-static void send_submit(struct fa_cli *c, const struct ctask *t, uint64_t now_ns) {
+static void send_submit(struct fa_cli *c, struct ctask *t, uint64_t now_ns) {
         struct fa_item *it = item(c, FA_MSG_SUBMIT, fa_blob_len(t->spec->payload), now_ns);
 
         c->n_submits++;
+        t->left = true;
         if (!it)
                 return;
         it->id = t->node.key;
         fa_spec_fill(t->spec, it);
 }
 
-static void
-send_id(struct fa_cli *c, enum fa_msg_type type, const struct faas_id *id, uint64_t now_ns) {
+void fa_cli_send_id(struct fa_cli *c,
+                    enum fa_msg_type type,
+                    const struct faas_id *id,
+                    uint64_t now_ns) {
         struct fa_item *it = item(c, type, 0, now_ns);
 
         if (it)
                 it->id = *id;
+}
+
+static bool expects(const struct fa_cli *c) {
+        return c->n_sent || c->n_open || fa_cli_asking(c);
+}
+
+/* Silence counts from now on: while nothing was expected nobody spoke. */
+void fa_cli_expect(struct fa_cli *c, uint64_t now_ns) {
+        if (!expects(c))
+                c->heard_ns = now_ns;
 }
 
 /* One of mine again: harmless if it is the same.  When it is done nobody can tell any more. */
@@ -142,6 +127,7 @@ int fa_cli_submit(struct fa_cli *c, const struct fa_item *it, uint64_t now_ns) {
                 ctask_deinit(t);
                 return -ENOMEM;
         }
+        fa_cli_expect(c, now_ns);
         t->size = (uint32_t)fa_blob_len(it->payload);
         c->bytes += t->size;
         c->n_sent++;
@@ -221,14 +207,6 @@ static void on_missing(struct fa_cli *c, struct ctask *t, uint8_t state, uint64_
         fa_outcome_deinit(&o);
 }
 
-static void answer(struct fa_cli *c, const struct fa_item *it, const struct fa_outcome *o) {
-        c->ask.answered = true;
-        c->ask.state = it->state;
-        c->ask.done.strikes = it->strikes;
-        fa_outcome_deinit(&c->ask.done.outcome);
-        fa_outcome_ref(&c->ask.done.outcome, o);
-}
-
 static void on_done(struct fa_cli *c, const struct fa_item *it, uint64_t now_ns) {
         struct ctask *t = fa_cli_find(c, &it->id);
         const struct fa_outcome o = {
@@ -240,14 +218,12 @@ static void on_done(struct fa_cli *c, const struct fa_item *it, uint64_t now_ns)
                 .log = it->log,
         };
 
-        if (c->ask.active && !c->ask.answered &&
-            memcmp(&c->ask.done.id, &it->id, sizeof(it->id)) == 0)
-                answer(c, it, &o);
+        fa_cli_answered(c, it, &o);
         if (!t || t->state == CT_DONE || t->state == CT_REFUSED)
                 return;
         if (fa_state_final(it->state)) {
                 end(c, t, &o, it->strikes, now_ns);
-                send_id(c, FA_MSG_COLLECTED, &it->id, now_ns);
+                fa_cli_send_id(c, FA_MSG_COLLECTED, &it->id, now_ns);
         } else if (it->state == FA_STATE_NOT_FOUND || it->state == FA_STATE_GONE) {
                 on_missing(c, t, it->state, now_ns);
         } else {
@@ -264,49 +240,31 @@ static void resync(struct fa_cli *c, uint64_t now_ns) {
                         send_submit(c, fa_list_entry(it, struct ctask, link), now_ns);
         if (fa_rule(WAIT_ALL))
                 fa_list_for_each (it, &c->open)
-                        send_id(c, FA_MSG_WAIT, &fa_list_entry(it, struct ctask, link)->node.key,
-                                now_ns);
-}
-
-static void send_ask(struct fa_cli *c, uint64_t now_ns) {
-        struct fa_msg *m;
-        struct fa_item *it;
-
-        it = fa_outbox_item(&c->outbox, lane(c), FA_MSG_STATUS, c->epoch, 0, 0, 0, &m);
-        c->sent_ns = now_ns;
-        if (!it)
-                return;
-        it->id = c->ask.done.id;
-        /* The answer also ends a task of mine: then it must bring the result. */
-        m->more |= c->ask.with_result || fa_cli_find(c, &it->id);
+                        fa_cli_send_id(c, FA_MSG_WAIT,
+                                       &fa_list_entry(it, struct ctask, link)->node.key, now_ns);
 }
 
 static void on_welcome(struct fa_cli *c, const struct fa_msg *m, uint64_t now_ns) {
         c->welcome = true;
+        c->leave = false;
+        c->refusal = 0;
         c->epoch = m->from;
         c->interval_ns = m->interval_ms * FA_NS_PER_MS;
         c->liveness = m->liveness;
         resync(c, now_ns);
-        if (c->ask.active && !c->ask.answered)
-                send_ask(c, now_ns);
-}
-
-/* It has a reason: HELLO is said again, but not at once. */
-static void on_disconnect(struct fa_cli *c, uint64_t now_ns) {
-        c->welcome = false;
-        c->sent_ns = now_ns;
+        fa_cli_ask_again(c, now_ns);
 }
 
 static void on_msg(struct fa_cli *c, const struct fa_msg *m, uint64_t now_ns) {
         if (m->type == FA_MSG_WELCOME && m->epoch == 0) {
-                say_hello(c, now_ns); /* it does not know me */
+                fa_cli_hello(c, now_ns); /* it does not know me */
                 return;
         }
         c->heard_ns = now_ns;
         if (m->type == FA_MSG_WELCOME)
                 on_welcome(c, m, now_ns);
         else if (m->type == FA_MSG_DISCONNECT)
-                on_disconnect(c, now_ns);
+                fa_cli_disconnected(c, m, now_ns);
         else if (m->type == FA_MSG_BEAT && c->submits_at_beat == c->n_submits &&
                  m->held != c->n_sent + c->n_open && fa_rule(BEAT_COUNT))
                 resync(c, now_ns); /* something was lost on the way */
@@ -319,10 +277,12 @@ static void on_msg(struct fa_cli *c, const struct fa_msg *m, uint64_t now_ns) {
 }
 
 int fa_cli_input(struct fa_cli *c, const struct fa_event *ev, uint64_t now_ns) {
-        if (ev->kind == FA_EV_MSG && ev->peer == lane(c)->to)
+        if (ev->kind == FA_EV_MSG && ev->peer == fa_cli_lane(c)->to)
                 on_msg(c, ev->msg, now_ns);
-        else if (ev->kind == FA_EV_PEER_DOWN && ev->peer == lane(c)->to)
-                c->heard_ns = 0; /* the next tick goes on with another */
+        else if (ev->kind == FA_EV_PEER_UP)
+                fa_cli_up(c, ev->peer, now_ns);
+        else if (ev->kind == FA_EV_PEER_DOWN)
+                fa_cli_down(c, ev->peer, now_ns);
         return 0;
 }
 
@@ -335,8 +295,15 @@ static uint64_t expiry(const struct fa_cli *c) {
         return fa_list_entry(first, struct ctask, link)->done_ns + c->cfg.done_ttl_ns;
 }
 
-static bool expects(const struct fa_cli *c) {
-        return c->n_sent || c->n_open || (c->ask.active && !c->ask.answered);
+static void beat(struct fa_cli *c, uint64_t now_ns) {
+        struct fa_msg *m = fa_outbox_msg(&c->outbox, fa_cli_lane(c), FA_MSG_BEAT);
+
+        c->sent_ns = now_ns;
+        c->submits_at_beat = c->n_submits;
+        if (!m)
+                return;
+        m->epoch = c->epoch;
+        m->held = (uint32_t)(c->n_sent + c->n_open);
 }
 
 void fa_cli_tick(struct fa_cli *c, uint64_t now_ns) {
@@ -349,32 +316,24 @@ void fa_cli_tick(struct fa_cli *c, uint64_t now_ns) {
                 fa_list_for_each (it, &c->open) {
                         const struct ctask *t = fa_list_entry(it, struct ctask, link);
                         if (t->missing_ns)
-                                send_id(c, FA_MSG_WAIT, &t->node.key, now_ns);
+                                fa_cli_send_id(c, FA_MSG_WAIT, &t->node.key, now_ns);
                 }
         }
+        fa_cli_lane_tick(c, now_ns);
         if (!c->interval_ns || !expects(c) || !c->n_lanes)
                 return;
-        if (now_ns >= c->heard_ns + c->interval_ns * c->liveness) {
-                c->at = (c->at + 1) % c->n_lanes; /* silent: another one may have taken over */
-                c->heard_ns = now_ns;
-                say_hello(c, now_ns);
-        } else if (now_ns >= c->sent_ns + c->interval_ns) {
-                if (!c->welcome) {
-                        say_hello(c, now_ns);
-                        return;
-                }
-                struct fa_msg *m = fa_outbox_msg(&c->outbox, lane(c), FA_MSG_BEAT);
-                c->sent_ns = now_ns;
-                c->submits_at_beat = c->n_submits;
-                if (m) {
-                        m->epoch = c->epoch;
-                        m->held = (uint32_t)(c->n_sent + c->n_open);
-                }
-        }
+        if (now_ns >= c->heard_ns + c->interval_ns * c->liveness)
+                fa_cli_silent(c, now_ns); /* another one may have taken over */
+        else if (now_ns < c->sent_ns + c->interval_ns)
+                return;
+        else if (!c->welcome)
+                fa_cli_hello(c, now_ns);
+        else
+                beat(c, now_ns);
 }
 
 uint64_t fa_cli_deadline(const struct fa_cli *c) {
-        uint64_t at = FA_MIN(c->ask_missing_ns, expiry(c));
+        uint64_t at = FA_MIN(FA_MIN(c->ask_missing_ns, expiry(c)), fa_cli_lane_deadline(c));
 
         if (!c->interval_ns || !expects(c))
                 return at;
@@ -384,34 +343,4 @@ uint64_t fa_cli_deadline(const struct fa_cli *c) {
 
 struct fa_outbox *fa_cli_outbox(struct fa_cli *c) {
         return &c->outbox;
-}
-
-int fa_cli_ask(struct fa_cli *c,
-               const struct faas_id *id,
-               bool with_result,
-               bool cancel,
-               uint64_t now_ns) {
-        fa_outcome_deinit(&c->ask.done.outcome);
-        c->ask.active = true;
-        c->ask.answered = false;
-        c->ask.with_result = with_result;
-        c->ask.done.id = *id;
-        if (!c->welcome)
-                return cancel ? FAAS_E_UNAVAILABLE : 0; /* it goes out with the next WELCOME */
-        if (cancel)
-                send_id(c, FA_MSG_CANCEL, id, now_ns);
-        send_ask(c, now_ns);
-        return 0;
-}
-
-int fa_cli_answer(struct fa_cli *c, uint8_t *ret_state, struct fa_cli_done *ret) {
-        if (!c->ask.answered)
-                return FAAS_E_AGAIN;
-        *ret_state = c->ask.state;
-        if (ret) {
-                *ret = c->ask.done;
-                c->ask.done.outcome = (struct fa_outcome)FA_OUTCOME_NULL;
-        }
-        c->ask.active = c->ask.answered = false;
-        return 0;
 }

@@ -175,6 +175,12 @@ submit_again(struct fa_disp *d, struct peer *p, struct task *t, const struct fa_
                 accepted(d, p, &it->id, 0);
 }
 
+static void
+refuse(struct fa_disp *d, struct peer *p, const struct fa_item *it, enum faas_error why) {
+        d->stats.refused++;
+        accepted(d, p, &it->id, (uint8_t)why);
+}
+
 static void on_submit(struct fa_disp *d, struct peer *p, const struct fa_item *it) {
         struct task *t = fa_disp_task_find(d, &it->id);
         struct fa_spec *spec = NULL;
@@ -184,6 +190,10 @@ static void on_submit(struct fa_disp *d, struct peer *p, const struct fa_item *i
 
         if (t && t->state != TASK_ELSEWHERE) {
                 submit_again(d, p, t, it);
+                return;
+        }
+        if (d->draining) {
+                refuse(d, p, it, FAAS_E_UNAVAILABLE);
                 return;
         }
         if (fa_spec_new(&spec, it))

@@ -97,13 +97,15 @@ struct fa_disp {
         struct fa_disp_cfg cfg;
         uint64_t epoch;
         bool starting, rebinding, ticking, fenced;
+        bool draining;
         uint64_t order;
         struct fa_map tasks, peers_by_key;
         struct fa_list peers, ready, parts, inherited, finals, elsewhere;
         struct part *home;
         struct class *classes;
         uint32_t n_classes;
-        uint64_t n_queued;
+        uint64_t n_in[_TASK_STATE_N];   /* tasks in each state */
+        uint64_t bad_messages, dropped; /* the shell's */
         struct fa_heap alive;
         struct fa_outbox outbox;
         struct fa_group *open; /* ops of this turn */

@@ -43,6 +43,7 @@ struct task *fa_disp_task_new(struct fa_disp *d, const struct faas_id *id, enum 
         fa_list_init(&t->link);
         fa_list_init(&t->waiters);
         t->state = (uint8_t)state;
+        d->n_in[state]++;
         if (state == TASK_ELSEWHERE)
                 fa_list_push_back(&d->elsewhere, &t->link);
         d->stats.n_tasks++;
@@ -51,8 +52,7 @@ struct task *fa_disp_task_new(struct fa_disp *d, const struct faas_id *id, enum 
 
 void fa_disp_task_free(struct fa_disp *d, struct task *t) {
         fa_disp_waiters_drop(d, t);
-        if (t->state == TASK_QUEUED)
-                d->n_queued--;
+        d->n_in[t->state]--;
         fa_disp_unhold(d, t);
         fa_list_remove(&t->link);
         fa_map_remove(&d->tasks, &t->node);
@@ -76,14 +76,13 @@ void fa_disp_unhold(struct fa_disp *d, struct task *t) {
 
 void fa_disp_task_move(struct fa_disp *d, struct task *t, enum task_state to) {
         assert(legal[t->state] & B(to));
-        if (t->state == TASK_QUEUED)
-                d->n_queued--;
+        d->n_in[t->state]--;
+        d->n_in[to]++;
         fa_disp_unhold(d, t);
         fa_list_remove(&t->link);
         t->state = (uint8_t)to;
         switch (to) {
         case TASK_QUEUED:
-                d->n_queued++;
                 t->started = false;
                 break;
         case TASK_INHERITED:
@@ -200,7 +199,7 @@ void fa_disp_hand_out(struct fa_disp *d) {
         struct fa_list *it;
         struct fa_list *tmp;
 
-        while (d->n_queued && !fa_list_empty(&d->ready)) {
+        while (d->n_in[TASK_QUEUED] && !fa_list_empty(&d->ready)) {
                 bool any = false;
                 fa_list_for_each_safe (it, tmp, &d->ready) {
                         struct peer *p = fa_list_entry(it, struct peer, ready);
@@ -212,7 +211,7 @@ void fa_disp_hand_out(struct fa_disp *d) {
                         any = true;
                         fa_list_remove(&p->ready);
                         fa_disp_ready(d, p);
-                        if (!d->n_queued)
+                        if (!d->n_in[TASK_QUEUED])
                                 return;
                 }
                 if (!any)
@@ -310,7 +309,7 @@ void fa_disp_strike(struct fa_disp *d,
         }
         t->strikes++;
         d->stats.strikes++;
-        if (t->strikes >= t->spec->max_strikes)
+        if (t->strikes >= (t->spec->max_strikes ? t->spec->max_strikes : d->cfg.max_strikes))
                 fa_disp_finish(d, t, fence, o, NULL);
         else
                 requeue(d, t, true);

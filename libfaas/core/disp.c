@@ -28,6 +28,8 @@ static void defaults(struct fa_disp_cfg *c) {
                 c->lease_ticks = 3;
         if (!c->max_groups)
                 c->max_groups = 4;
+        if (!c->max_strikes)
+                c->max_strikes = 3; /* a task that kills three slots is at fault itself */
         if (!c->unstarted_max)
                 c->unstarted_max = 16;
 }
@@ -184,8 +186,12 @@ static bool from_worker(const struct peer *p, const struct fa_msg *m) {
                 !fa_msg_authorise(FA_ROLE_CLIENT, m->type));
 }
 
-/* false: no memory to take all its tasks back; it stays, and is judged again. */
-static bool peer_down(struct fa_disp *d, struct peer *p) {
+/*
+ * lost: it said no goodbye.  false: no memory to take all its tasks back; it stays, and is judged
+ * again.
+ */
+static bool peer_down(struct fa_disp *d, struct peer *p, bool lost) {
+        d->stats.lost_workers += lost && p->registered;
         fa_disp_worker_close(d, p);
         if (!fa_list_empty(&p->held))
                 return false;
@@ -203,16 +209,18 @@ static void on_msg(struct fa_disp *d, uint64_t key, const struct fa_msg *m, uint
                 return;
         p->seen_ns = now_ns;
         if (m->type == FA_MSG_HELLO) {
-                if (p->incarnation != m->from)
+                if (p->incarnation != m->from) {
+                        d->stats.lost_workers += p->registered;
                         fa_disp_worker_close(d, p);
+                }
                 p->incarnation = m->from;
                 if (m->role < FA_ROLE_DISPATCHER)
                         p->role = m->role;
                 fa_disp_welcome(d, p);
+        } else if (m->type == FA_MSG_DISCONNECT) {
+                (void)peer_down(d, p, false);
         } else if (!p->incarnation && m->type != FA_MSG_REGISTER) {
                 fa_disp_welcome(d, p); /* forgotten, or never heard of: it says HELLO */
-        } else if (m->type == FA_MSG_DISCONNECT) {
-                (void)peer_down(d, p);
         } else if (from_worker(p, m)) {
                 fa_disp_worker_msg(d, p, m, now_ns);
         } else if (fa_msg_authorise(FA_ROLE_CLIENT, m->type)) {
@@ -233,7 +241,7 @@ int fa_disp_input(struct fa_disp *d, const struct fa_event *ev, uint64_t now_ns)
         case FA_EV_PEER_DOWN:
                 p = fa_disp_peer(d, ev->peer, false, now_ns);
                 if (p)
-                        (void)peer_down(d, p);
+                        (void)peer_down(d, p, true);
                 break;
         case FA_EV_GROUP:
                 r = fa_disp_store_answer(d, ev->group, now_ns);
@@ -269,7 +277,7 @@ static void judge_peers(struct fa_disp *d, uint64_t now_ns) {
                         p->suspect = true;
                         (void)fa_heap_set(&d->alive, n, now_ns + grace);
                 } else {
-                        if (!peer_down(d, p))
+                        if (!peer_down(d, p, true))
                                 (void)fa_heap_set(&d->alive, n, now_ns + grace + 1);
                 }
         }
@@ -340,10 +348,45 @@ void fa_disp_stats(const struct fa_disp *d, struct fa_disp_stats *ret) {
         struct fa_list *it;
 
         *ret = d->stats;
-        ret->n_queued = d->n_queued;
+        ret->n_queued = d->n_in[TASK_QUEUED];
+        ret->n_running = d->n_in[TASK_HANDED];
         fa_list_for_each (it, &d->peers) {
                 const struct peer *p = fa_list_entry(it, struct peer, link);
                 ret->n_workers += p->registered;
+                ret->n_slots += p->registered ? p->n_slots : 0;
                 ret->n_clients += p->role == FA_ROLE_CLIENT;
         }
+}
+
+void fa_disp_drain(struct fa_disp *d) {
+        d->draining = true;
+}
+
+/* A partition that is still being read may bring open tasks. */
+bool fa_disp_idle(const struct fa_disp *d) {
+        struct fa_list *it;
+
+        for (int s = 0; s < _TASK_STATE_N; s++)
+                if (s != TASK_FINAL && s != TASK_ELSEWHERE && d->n_in[s])
+                        return false;
+        fa_list_for_each (it, &d->parts)
+                if (!fa_list_entry(it, struct part, link)->loaded)
+                        return false;
+        return !d->unanswered && (!d->open || !d->open->n);
+}
+
+void fa_disp_goodbye(struct fa_disp *d) {
+        struct fa_list *it;
+
+        fa_list_for_each (it, &d->peers) {
+                struct peer *p = fa_list_entry(it, struct peer, link);
+                struct fa_msg *m = fa_outbox_msg(&d->outbox, &p->lane, FA_MSG_DISCONNECT);
+                if (m)
+                        m->epoch = p->incarnation;
+        }
+}
+
+void fa_disp_note(struct fa_disp *d, uint64_t bad_messages, uint64_t dropped) {
+        d->bad_messages = bad_messages;
+        d->dropped = dropped;
 }

@@ -1,4 +1,4 @@
-/* work-private.h - the worker machine's inside, shared by work.c and work-slot.c */
+/* work-private.h - the worker machine's inside, shared by the files work*.c */
 #pragma once
 
 #include "base/clock.h"
@@ -34,7 +34,8 @@ struct held {
         uint64_t again_ns; /* RESULT: when to offer it again */
 };
 
-enum link_state { LINK_HELLO, LINK_OPEN };
+/* GONE: it was told goodbye */
+enum link_state { LINK_HELLO, LINK_OPEN, LINK_GONE };
 
 struct link {
         struct fa_lane lane;
@@ -60,6 +61,8 @@ struct slot {
 
 struct fa_work {
         struct fa_work_cfg cfg;
+        char name[FA_NAME_MAX * 2 + 1];
+        struct fa_work_stats stats;
         struct link links[LINKS_MAX];
         unsigned n_links;
         struct slot *slots;
@@ -92,6 +95,14 @@ struct fa_item *fa_work_item(struct fa_work *w,
                              enum fa_msg_type type,
                              const struct held *h,
                              uint64_t now_ns);
+
+/* work-link.c */
+void fa_work_hello(struct fa_work *w, struct link *l, uint64_t now_ns);
+void fa_work_welcome(struct fa_work *w, struct link *l, const struct fa_msg *m, uint64_t now_ns);
+/* Fills what every message of a session has. */
+void fa_work_head(struct fa_work *w, struct link *l, struct fa_msg *m, uint64_t now_ns);
+void fa_work_link_tick(struct fa_work *w, struct link *l, uint64_t now_ns);
+uint64_t fa_work_link_deadline(const struct fa_work *w, const struct link *l);
 
 /* work-slot.c */
 void fa_work_wait(struct fa_work *w, struct held *h, bool front);

@@ -139,6 +139,8 @@ void fa_work_ended(struct fa_work *w, struct held *h, const struct fa_outcome *o
                 fa_work_held_free(w, h);
                 return;
         }
+        w->stats.completed += o->status == FAAS_COMPLETED;
+        w->stats.failed += o->status != FAAS_COMPLETED;
         fa_outcome_ref(&h->outcome, o);
         h->payload = fa_blob_unref(h->payload);
         h->state = HELD_RESULT;

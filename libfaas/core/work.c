@@ -7,6 +7,7 @@
 #include "core/work.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,6 +19,8 @@ int fa_work_new(struct fa_work **ret, const struct fa_work_cfg *cfg) {
         if (!w)
                 return -ENOMEM;
         w->cfg = *cfg;
+        if (cfg->name)
+                (void)snprintf(w->name, sizeof(w->name), "%s", cfg->name);
         if (!w->cfg.retry_ns)
                 w->cfg.retry_ns = FA_NS_PER_S;
         fa_map_init(&w->held, cfg->seed);
@@ -67,39 +70,11 @@ struct fa_work *fa_work_free(struct fa_work *w) {
 
 /* ---- links ---- */
 
-static void say_hello(struct fa_work *w, struct link *l, uint64_t now_ns) {
-        struct fa_msg *m = fa_outbox_msg(&w->outbox, &l->lane, FA_MSG_HELLO);
-
-        l->sent_ns = now_ns;
-        if (!m)
-                return;
-        m->role = FA_ROLE_WORKER;
-        m->from = w->cfg.incarnation;
-}
-
-int fa_work_connect(struct fa_work *w, uint64_t key, uint64_t now_ns) {
-        struct link *l;
-
-        if (w->n_links == LINKS_MAX)
-                return FAAS_E_LIMIT;
-        l = &w->links[w->n_links++];
-        *l = (struct link){.lane = {.to = key}, .heard_ns = now_ns, .interval_ns = w->cfg.retry_ns};
-        say_hello(w, l, now_ns);
-        return 0;
-}
-
 static struct link *link_find(struct fa_work *w, uint64_t key) {
         for (unsigned i = 0; i < w->n_links; i++)
                 if (w->links[i].lane.to == key)
                         return &w->links[i];
         return NULL;
-}
-
-static void head(struct fa_work *w, struct link *l, struct fa_msg *m, uint64_t now_ns) {
-        m->epoch = l->epoch;
-        m->session = l->session;
-        m->grant = fa_work_grant(w);
-        l->sent_ns = now_ns;
 }
 
 struct fa_item *fa_work_item(struct fa_work *w,
@@ -114,7 +89,7 @@ struct fa_item *fa_work_item(struct fa_work *w,
 
         if (!it)
                 return NULL;
-        head(w, l, m, now_ns);
+        fa_work_head(w, l, m, now_ns);
         it->id = h->id;
         it->fence = h->fence;
         return it;
@@ -144,76 +119,6 @@ void fa_work_send_result(struct fa_work *w, struct link *l, struct held *h, uint
         it->payload = fa_blob_ref(h->outcome.payload);
         it->text = fa_blob_ref(h->outcome.text);
         it->log = fa_blob_ref(h->outcome.log);
-}
-
-/* A part of the REGISTER list, with the functions' names. */
-static struct fa_msg *register_part(struct fa_work *w, struct link *l, uint64_t now_ns) {
-        struct fa_msg *m = fa_outbox_msg(&w->outbox, &l->lane, FA_MSG_REGISTER);
-        size_t n = w->cfg.n_functions;
-
-        if (!m)
-                return NULL;
-        head(w, l, m, now_ns);
-        m->from = w->cfg.incarnation;
-        m->n_slots = w->cfg.n_slots;
-        m->names_own = calloc(n ? n : 1, sizeof(*m->names_own));
-        if (!m->names_own)
-                return NULL;
-        for (size_t i = 0; i < n; i++)
-                m->names_own[i] = (struct fa_slice){(const uint8_t *)w->cfg.functions[i],
-                                                    strlen(w->cfg.functions[i])};
-        m->names = m->names_own;
-        m->n_names = (uint32_t)n;
-        return m;
-}
-
-static bool list_held(struct fa_work *w, struct link *l, uint64_t now_ns) {
-        enum { PART_MAX = 128 };
-        struct fa_msg *m = register_part(w, l, now_ns);
-        struct fa_map_node *n;
-        size_t it = 0;
-
-        while (m && (n = fa_map_next(&w->held, &it))) {
-                const struct held *h = fa_container_of(n, struct held, node);
-                struct fa_item *item;
-                if (h->dropped)
-                        continue;
-                if (m->n_items == PART_MAX) {
-                        m->more = 1;
-                        m = register_part(w, l, now_ns);
-                        if (!m)
-                                return false;
-                }
-                item = fa_msg_add(m);
-                if (!item)
-                        return false;
-                item->id = h->id;
-                item->fence = h->fence;
-                item->state = h->state == HELD_RESULT ? FA_HELD_RESULT : FA_HELD_WAITING;
-                if (h->state == HELD_SLOT && fa_list_first(&w->slots[h->slot].queue) == &h->link)
-                        item->state = FA_HELD_STARTED;
-        }
-        return m != NULL;
-}
-
-/* Opens a new session: everything that is held is listed, every result offered again. */
-static void on_welcome(struct fa_work *w, struct link *l, const struct fa_msg *m, uint64_t now_ns) {
-        struct fa_list *it;
-
-        l->epoch = m->from;
-        l->interval_ns = m->interval_ms * FA_NS_PER_MS;
-        l->liveness = m->liveness;
-        l->phase_ns = m->phase_ms * FA_NS_PER_MS;
-        l->first_beat = l->state == LINK_HELLO;
-        l->state = LINK_OPEN;
-        l->session = ++w->session;
-        l->seen_seq = 0;
-        if (!list_held(w, l, now_ns)) {
-                l->state = LINK_HELLO; /* no memory: once more from the start */
-                return;
-        }
-        fa_list_for_each (it, &w->results)
-                fa_work_send_result(w, l, fa_list_entry(it, struct held, link), now_ns);
 }
 
 /* ---- hand-outs ---- */
@@ -285,6 +190,12 @@ static void on_task(struct fa_work *w, struct link *l, const struct fa_item *it,
         fa_work_wait(w, h, false);
 }
 
+/* Such a result is answered STALE also when it came in time: the task runs again. */
+static bool tried_again(const struct fa_outcome *o) {
+        return o->failure == FAAS_FAILURE_FUNCTION || o->failure == FAAS_FAILURE_CRASHED ||
+               o->failure == FAAS_FAILURE_EXITED || o->failure == FAAS_FAILURE_TIMEOUT;
+}
+
 /* ACK: it is safe.  STALE: nobody wants it. */
 static void
 on_answer(struct fa_work *w, const struct fa_msg *m, const struct fa_item *it, uint64_t now_ns) {
@@ -299,6 +210,7 @@ on_answer(struct fa_work *w, const struct fa_msg *m, const struct fa_item *it, u
                 h->again_ns = now_ns + w->cfg.retry_ns;
                 fa_list_push_back(&w->results, &h->link);
         } else if (h->state == HELD_RESULT) {
+                w->stats.stale += m->type == FA_MSG_STALE && !tried_again(&h->outcome);
                 fa_work_held_free(w, h);
         } else if (m->type == FA_MSG_STALE || m->type == FA_MSG_CANCEL) {
                 if (h->state == HELD_SLOT && m->type == FA_MSG_STALE)
@@ -340,14 +252,16 @@ on_session_msg(struct fa_work *w, struct link *l, const struct fa_msg *m, uint64
 }
 
 static void on_msg(struct fa_work *w, struct link *l, const struct fa_msg *m, uint64_t now_ns) {
+        if (l->state == LINK_GONE)
+                return;
         if (m->type == FA_MSG_WELCOME && m->epoch == 0) {
-                say_hello(w, l, now_ns); /* it does not know me */
+                fa_work_hello(w, l, now_ns); /* it does not know me */
                 return;
         }
         l->heard_ns = now_ns;
         switch (m->type) {
         case FA_MSG_WELCOME:
-                on_welcome(w, l, m, now_ns);
+                fa_work_welcome(w, l, m, now_ns);
                 break;
         case FA_MSG_DISCONNECT: /* not at once again: it has a reason */
                 l->state = LINK_HELLO;
@@ -380,8 +294,17 @@ int fa_work_input(struct fa_work *w, const struct fa_event *ev, uint64_t now_ns)
                 break;
         case FA_EV_PEER_DOWN:
                 l = link_find(w, ev->peer);
-                if (l)
+                if (l && l->state == LINK_OPEN) {
+                        l->state = LINK_HELLO; /* said again by the interval, or when it is up */
+                        l->sent_ns = now_ns;
+                }
+                break;
+        case FA_EV_PEER_UP:
+                l = link_find(w, ev->peer);
+                if (l && l->state != LINK_GONE) {
                         l->state = LINK_HELLO;
+                        fa_work_hello(w, l, now_ns);
+                }
                 break;
         case FA_EV_SLOT_UP:
         case FA_EV_SLOT_RESULT:
@@ -398,44 +321,6 @@ int fa_work_input(struct fa_work *w, const struct fa_event *ev, uint64_t now_ns)
         return 0;
 }
 
-static void beat(struct fa_work *w, struct link *l, uint64_t now_ns) {
-        struct fa_msg *m = fa_outbox_msg(&w->outbox, &l->lane, FA_MSG_BEAT);
-
-        l->first_beat = false;
-        l->sent_ns = now_ns;
-        if (!m)
-                return;
-        head(w, l, m, now_ns);
-        m->seq = l->seen_seq;
-        m->held = l->n_held;
-}
-
-/* When this link wants to be looked at.  Without beats a HELLO may be lost all the same: where
- * there is no network, for want of memory. */
-static uint64_t link_deadline(const struct fa_work *w, const struct link *l) {
-        uint64_t wait = l->first_beat ? l->phase_ns : l->interval_ns;
-
-        if (l->state == LINK_HELLO)
-                return l->sent_ns + (l->interval_ns ? l->interval_ns : w->cfg.retry_ns);
-        if (!l->interval_ns)
-                return FA_NEVER;
-        return FA_MIN(l->sent_ns + wait, l->heard_ns + l->interval_ns * l->liveness);
-}
-
-static void link_tick(struct fa_work *w, struct link *l, uint64_t now_ns) {
-        if (link_deadline(w, l) > now_ns)
-                return;
-        if (l->state == LINK_HELLO) {
-                say_hello(w, l, now_ns);
-        } else if (now_ns >= l->heard_ns + l->interval_ns * l->liveness) {
-                l->state = LINK_HELLO; /* silent: is it still there? */
-                l->heard_ns = now_ns;
-                say_hello(w, l, now_ns);
-        } else {
-                beat(w, l, now_ns);
-        }
-}
-
 void fa_work_tick(struct fa_work *w, uint64_t now_ns) {
         struct fa_list *first;
 
@@ -450,7 +335,7 @@ void fa_work_tick(struct fa_work *w, uint64_t now_ns) {
                 fa_work_offer(w, h, true, now_ns);
         }
         for (unsigned i = 0; i < w->n_links; i++)
-                link_tick(w, &w->links[i], now_ns);
+                fa_work_link_tick(w, &w->links[i], now_ns);
         if (w->draining)
                 (void)fa_work_drain(w, now_ns);
         fa_work_assign(w, now_ns);
@@ -461,7 +346,7 @@ uint64_t fa_work_deadline(const struct fa_work *w) {
         struct fa_list *first = fa_list_first(&w->results);
 
         for (unsigned i = 0; i < w->n_links; i++)
-                at = FA_MIN(at, link_deadline(w, &w->links[i]));
+                at = FA_MIN(at, fa_work_link_deadline(w, &w->links[i]));
         if (first)
                 at = FA_MIN(at, fa_list_entry(first, struct held, link)->again_ns);
         return at;

@@ -10,8 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define DEFAULT_MAX_STRIKES 3 /* a task that kills three slots is at fault itself */
-
 int fa_spec_new(struct fa_spec **ret, const struct fa_item *it) {
         size_t n = it->function.len + it->queue.len + it->digest.len + 2;
         struct fa_spec *s = malloc(sizeof(*s) + n);
@@ -21,7 +19,7 @@ int fa_spec_new(struct fa_spec **ret, const struct fa_item *it) {
         *s = (struct fa_spec){
                 .refs = 1,
                 .timeout_ms = it->timeout_ms,
-                .max_strikes = it->max_strikes ? it->max_strikes : DEFAULT_MAX_STRIKES,
+                .max_strikes = it->max_strikes,
                 .max_retries = it->max_retries,
                 .payload = fa_blob_ref(it->payload),
                 .priority = it->priority,

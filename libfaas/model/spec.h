@@ -10,7 +10,7 @@
 struct fa_spec {
         uint32_t refs;
         uint32_t timeout_ms;
-        uint32_t max_strikes; /* never 0: the default is filled in */
+        uint32_t max_strikes; /* 0: the dispatcher's default */
         uint32_t max_retries;
         struct fa_blob *payload;
         uint8_t priority;

@@ -62,7 +62,7 @@ Test(spec, fills_in_the_strikes_that_were_left_0) {
         struct fa_item it = {.function = S("f")};
         struct fa_spec *s = spec_of(&it);
 
-        cr_assert_eq(s->max_strikes, 3);
+        cr_assert_eq(s->max_strikes, 0);
         fa_spec_unref(s);
 }
 

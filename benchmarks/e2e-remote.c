@@ -1,0 +1,224 @@
+/*
+ * e2e-remote.c - tasks through a dispatcher and workers: how many a second, how long one takes
+ * alone, and how long a round of sleeping tasks takes
+ *
+ * Uses the public headers only, and the real programs.  One JSON line per run on standard output.
+ *
+ *   e2e-remote [--smoke] [--mode push|pull|local] [--workers N] [--slots N] [--tasks N] [--single
+ * N]
+ *              [--bytes N] [--sleep SECONDS] [--rounds N] [--heartbeat MS] [--tcp]
+ *
+ * --workers: processes, of --slots each (local: the dispatcher has them all).  --sleep: instead,
+ * --rounds (5) tasks of that length for each slot, from the first submit to the last result.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <faas/faas.h>
+
+#include "programs.h"
+
+#define CHUNK 256
+#define IN_FLIGHT 4096
+
+struct options {
+        const char *mode, *sleep;
+        unsigned workers, slots, tasks, single, bytes, rounds, heartbeat_ms;
+        int tcp;
+};
+
+static double now(void) {
+        struct timespec t;
+
+        clock_gettime(CLOCK_MONOTONIC_RAW, &t);
+        return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static int fail(const char *what) {
+        fprintf(stderr, "e2e-remote: %s: %s\n", what, faas_error_text());
+        return 1;
+}
+
+/* All n tasks, at most IN_FLIGHT at a time. */
+static int run_many(struct faas_client *c, const struct faas_task *task, unsigned n) {
+        static struct faas_task tasks[CHUNK];
+        struct faas_result r = FAAS_RESULT_INIT;
+        unsigned sent = 0, got = 0;
+
+        for (int i = 0; i < CHUNK; i++)
+                tasks[i] = *task;
+        while (got < n) {
+                while (sent < n && sent - got + CHUNK <= IN_FLIGHT) {
+                        unsigned k = n - sent < CHUNK ? n - sent : CHUNK;
+                        if (faas_submit_many(c, tasks, k, NULL, NULL))
+                                return fail("submit");
+                        sent += k;
+                }
+                if (faas_wait_any(c, 60000, &r))
+                        return fail("wait");
+                if (r.status != FAAS_COMPLETED)
+                        return fail("a task failed");
+                got++;
+        }
+        faas_result_clear(&r);
+        return 0;
+}
+
+static int compare(const void *a, const void *b) {
+        double x = *(const double *)a, y = *(const double *)b;
+
+        return (x > y) - (x < y);
+}
+
+static int
+run_single(struct faas_client *c, const struct faas_task *t, unsigned n, double *ret_p50) {
+        struct faas_result r = FAAS_RESULT_INIT;
+        double *v = calloc(n, sizeof(*v));
+        struct faas_id id;
+
+        for (unsigned i = 0; v && i < n; i++) {
+                double start = now();
+                if (faas_submit(c, t, &id) || faas_wait(c, &id, 60000, &r)) {
+                        free(v);
+                        return fail("one task");
+                }
+                v[i] = now() - start;
+        }
+        faas_result_clear(&r);
+        if (!v)
+                return fail("no memory");
+        qsort(v, n, sizeof(*v), compare);
+        *ret_p50 = v[n / 2] * 1e6;
+        free(v);
+        return 0;
+}
+
+/* Until all slots are there. */
+static int await(struct faas_client *c, unsigned n_slots) {
+        struct faas_stats s = {0};
+        double start = now();
+
+        while (s.slots < n_slots) {
+                if (faas_client_stats(c, &s))
+                        return fail("stats");
+                if (now() - start > 30)
+                        return fail("the workers do not come");
+                nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+        }
+        return 0;
+}
+
+static int measure(const struct options *o, struct faas_client *c) {
+        static char payload[FAAS_PAYLOAD_MAX];
+        struct faas_task t = {.function = "echo", .payload = payload, .payload_len = o->bytes};
+        double start, seconds, p50 = 0;
+
+        if (o->sleep) {
+                unsigned n = o->rounds * o->workers * o->slots;
+                t = (struct faas_task){
+                        .function = "sleep", .payload = o->sleep, .payload_len = strlen(o->sleep)};
+                start = now();
+                if (run_many(c, &t, n))
+                        return 1;
+                printf("{\"bench\": \"e2e-remote\", \"mode\": \"%s\", \"workers\": %u, \"slots\": "
+                       "%u, "
+                       "\"heartbeat_ms\": %u, \"tasks\": %u, \"sleep\": %s, \"seconds\": %.4f}\n",
+                       o->mode, o->workers, o->slots, o->heartbeat_ms, n, o->sleep, now() - start);
+                return 0;
+        }
+        if (run_many(c, &t, o->tasks / 10 + 1)) /* warm */
+                return 1;
+        start = now();
+        if (run_many(c, &t, o->tasks))
+                return 1;
+        seconds = now() - start;
+        if (o->single && run_single(c, &t, o->single, &p50))
+                return 1;
+        printf("{\"bench\": \"e2e-remote\", \"mode\": \"%s\", \"over\": \"%s\", \"workers\": %u, "
+               "\"slots\": %u, \"tasks\": %u, \"bytes\": %u, \"seconds\": %.4f, \"tasks_per_s\": "
+               "%.0f, "
+               "\"single\": %u, \"single_p50_us\": %.1f}\n",
+               o->mode, o->tcp ? "tcp" : "ipc", o->workers, o->slots, o->tasks, o->bytes, seconds,
+               o->tasks / seconds, o->single, p50);
+        return 0;
+}
+
+static int run(const struct options *o) {
+        const struct faas_client_cfg cfg = {.struct_size = sizeof(cfg)};
+        int local = strcmp(o->mode, "local") == 0;
+        struct faas_client *c = NULL;
+        struct programs p;
+        int r = programs_start(&p, o->mode, o->tcp, o->heartbeat_ms,
+                               local ? o->workers * o->slots : 0);
+
+        for (unsigned i = 0; i < o->workers && !local && !r; i++)
+                r = programs_worker(&p, o->slots);
+        if (!r && faas_client_open(&c, p.url, NULL, &cfg))
+                r = fail(p.url);
+        if (!r)
+                r = await(c, o->workers * o->slots) || measure(o, c);
+        faas_client_close(c);
+        programs_end(&p);
+        return r ? 1 : 0;
+}
+
+static int usage(void) {
+        fprintf(stderr,
+                "usage: e2e-remote [--smoke] [--mode push|pull|local] [--workers N] [--slots N] "
+                "[--tasks N]\n                  [--single N] [--bytes N] [--sleep SECONDS] "
+                "[--rounds "
+                "N] [--heartbeat MS] [--tcp]\n");
+        return 2;
+}
+
+int main(int argc, char **argv) {
+        struct options o = {.mode = "push",
+                            .workers = 4,
+                            .slots = 1,
+                            .tasks = 1000000,
+                            .single = 5000,
+                            .bytes = 16,
+                            .rounds = 5,
+                            .heartbeat_ms = 1000};
+        const struct {
+                const char *name;
+                unsigned *to;
+        } numbers[] = {{"--workers", &o.workers},       {"--slots", &o.slots},
+                       {"--tasks", &o.tasks},           {"--single", &o.single},
+                       {"--bytes", &o.bytes},           {"--rounds", &o.rounds},
+                       {"--heartbeat", &o.heartbeat_ms}};
+
+        for (int i = 1; i < argc; i++) {
+                const char *next = i + 1 < argc ? argv[i + 1] : NULL;
+                size_t k = 0;
+                if (strcmp(argv[i], "--smoke") == 0) {
+                        o.tasks = 2000;
+                        o.single = 20;
+                        continue;
+                }
+                if (strcmp(argv[i], "--tcp") == 0) {
+                        o.tcp = 1;
+                        continue;
+                }
+                if (!next)
+                        return usage();
+                i++;
+                if (strcmp(argv[i - 1], "--mode") == 0) {
+                        o.mode = next;
+                        continue;
+                }
+                if (strcmp(argv[i - 1], "--sleep") == 0) {
+                        o.sleep = next;
+                        continue;
+                }
+                while (k < sizeof(numbers) / sizeof(numbers[0]) &&
+                       strcmp(argv[i - 1], numbers[k].name) != 0)
+                        k++;
+                if (k == sizeof(numbers) / sizeof(numbers[0]))
+                        return usage();
+                *numbers[k].to = (unsigned)strtoul(next, NULL, 10);
+        }
+        return run(&o);
+}

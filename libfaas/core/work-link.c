@@ -1,0 +1,166 @@
+/*
+ * work-link.c - the worker's links to its dispatchers: hello, sessions, beats
+ *
+ * A session opens with a REGISTER that lists every hand-out held.  A link that is silent, or whose
+ * connection broke, goes back to HELLO; what is held stays, and is listed again.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/work-private.h"
+
+void fa_work_hello(struct fa_work *w, struct link *l, uint64_t now_ns) {
+        struct fa_msg *m = fa_outbox_msg(&w->outbox, &l->lane, FA_MSG_HELLO);
+
+        l->sent_ns = now_ns;
+        if (!m)
+                return;
+        m->role = FA_ROLE_WORKER;
+        m->text = (struct fa_slice){(const uint8_t *)w->name, strlen(w->name)};
+        m->from = w->cfg.incarnation;
+}
+
+int fa_work_connect(struct fa_work *w, uint64_t key, uint64_t now_ns) {
+        struct link *l;
+
+        if (w->n_links == LINKS_MAX)
+                return FAAS_E_LIMIT;
+        l = &w->links[w->n_links++];
+        *l = (struct link){.lane = {.to = key}, .heard_ns = now_ns, .interval_ns = w->cfg.retry_ns};
+        fa_work_hello(w, l, now_ns);
+        return 0;
+}
+
+void fa_work_head(struct fa_work *w, struct link *l, struct fa_msg *m, uint64_t now_ns) {
+        m->epoch = l->epoch;
+        m->session = l->session;
+        m->grant = fa_work_grant(w);
+        l->sent_ns = now_ns;
+}
+
+/* A part of the REGISTER list, with the functions' names. */
+static struct fa_msg *register_part(struct fa_work *w, struct link *l, uint64_t now_ns) {
+        struct fa_msg *m = fa_outbox_msg(&w->outbox, &l->lane, FA_MSG_REGISTER);
+        size_t n = w->cfg.n_functions;
+
+        if (!m)
+                return NULL;
+        fa_work_head(w, l, m, now_ns);
+        m->from = w->cfg.incarnation;
+        m->n_slots = w->cfg.n_slots;
+        m->names_own = calloc(n ? n : 1, sizeof(*m->names_own));
+        if (!m->names_own)
+                return NULL;
+        for (size_t i = 0; i < n; i++)
+                m->names_own[i] = (struct fa_slice){(const uint8_t *)w->cfg.functions[i],
+                                                    strlen(w->cfg.functions[i])};
+        m->names = m->names_own;
+        m->n_names = (uint32_t)n;
+        return m;
+}
+
+static bool list_held(struct fa_work *w, struct link *l, uint64_t now_ns) {
+        enum { PART_MAX = 128 };
+        struct fa_msg *m = register_part(w, l, now_ns);
+        struct fa_map_node *n;
+        size_t it = 0;
+
+        while (m && (n = fa_map_next(&w->held, &it))) {
+                const struct held *h = fa_container_of(n, struct held, node);
+                struct fa_item *item;
+                if (h->dropped)
+                        continue;
+                if (m->n_items == PART_MAX) {
+                        m->more = 1;
+                        m = register_part(w, l, now_ns);
+                        if (!m)
+                                return false;
+                }
+                item = fa_msg_add(m);
+                if (!item)
+                        return false;
+                item->id = h->id;
+                item->fence = h->fence;
+                item->state = h->state == HELD_RESULT ? FA_HELD_RESULT : FA_HELD_WAITING;
+                if (h->state == HELD_SLOT && fa_list_first(&w->slots[h->slot].queue) == &h->link)
+                        item->state = FA_HELD_STARTED;
+        }
+        return m != NULL;
+}
+
+/* Opens a new session: everything that is held is listed, every result offered again. */
+void fa_work_welcome(struct fa_work *w, struct link *l, const struct fa_msg *m, uint64_t now_ns) {
+        struct fa_list *it;
+
+        l->epoch = m->from;
+        l->interval_ns = m->interval_ms * FA_NS_PER_MS;
+        l->liveness = m->liveness;
+        l->phase_ns = m->phase_ms * FA_NS_PER_MS;
+        l->first_beat = l->state == LINK_HELLO;
+        l->state = LINK_OPEN;
+        l->session = ++w->session;
+        l->seen_seq = 0;
+        if (!list_held(w, l, now_ns)) {
+                l->state = LINK_HELLO; /* no memory: once more from the start */
+                return;
+        }
+        fa_list_for_each (it, &w->results)
+                fa_work_send_result(w, l, fa_list_entry(it, struct held, link), now_ns);
+}
+
+static void beat(struct fa_work *w, struct link *l, uint64_t now_ns) {
+        struct fa_msg *m = fa_outbox_msg(&w->outbox, &l->lane, FA_MSG_BEAT);
+
+        l->first_beat = false;
+        l->sent_ns = now_ns;
+        if (!m)
+                return;
+        fa_work_head(w, l, m, now_ns);
+        m->seq = l->seen_seq;
+        m->held = l->n_held;
+}
+
+/* When this link wants to be looked at.  Without beats a HELLO may be lost all the same: where
+ * there is no network, for want of memory. */
+uint64_t fa_work_link_deadline(const struct fa_work *w, const struct link *l) {
+        uint64_t wait = l->first_beat ? l->phase_ns : l->interval_ns;
+
+        if (l->state == LINK_GONE)
+                return FA_NEVER;
+        if (l->state == LINK_HELLO)
+                return l->sent_ns + (l->interval_ns ? l->interval_ns : w->cfg.retry_ns);
+        if (!l->interval_ns)
+                return FA_NEVER;
+        return FA_MIN(l->sent_ns + wait, l->heard_ns + l->interval_ns * l->liveness);
+}
+
+void fa_work_link_tick(struct fa_work *w, struct link *l, uint64_t now_ns) {
+        if (fa_work_link_deadline(w, l) > now_ns)
+                return;
+        if (l->state == LINK_HELLO) {
+                fa_work_hello(w, l, now_ns);
+        } else if (now_ns >= l->heard_ns + l->interval_ns * l->liveness) {
+                l->state = LINK_HELLO; /* silent: is it still there? */
+                l->heard_ns = now_ns;
+                fa_work_hello(w, l, now_ns);
+        } else {
+                beat(w, l, now_ns);
+        }
+}
+
+void fa_work_goodbye(struct fa_work *w) {
+        for (unsigned i = 0; i < w->n_links; i++) {
+                struct link *l = &w->links[i];
+                struct fa_msg *m = fa_outbox_msg(&w->outbox, &l->lane, FA_MSG_DISCONNECT);
+                l->state = LINK_GONE;
+                if (m)
+                        m->epoch = l->epoch;
+        }
+}
+
+void fa_work_stats(const struct fa_work *w, struct fa_work_stats *ret) {
+        *ret = w->stats;
+        ret->n_open = 0;
+        for (unsigned i = 0; i < w->n_links; i++)
+                ret->n_open += w->links[i].state == LINK_OPEN;
+}

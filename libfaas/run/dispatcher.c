@@ -1,0 +1,376 @@
+/*
+ * dispatcher.c - a dispatcher's shell
+ *
+ * One turn: read a bounded number of messages, let the machine judge what is due, carry its groups
+ * to the store and the answers back, and only then send what it wants sent.  The shell decides
+ * nothing about tasks.
+ *
+ * What waits is read before anybody is judged: peers take turns at a port, so a turn hears everyone
+ * who has spoken, unless there are more of them than one turn takes; and the machine looks twice
+ * before it believes that a silent peer is dead.
+ */
+#include "run/dispatcher.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "base/macros.h"
+#include "run/loop.h"
+#include "run/port.h"
+#include "store/store.h"
+
+#define TURN_MESSAGES 1024 /* read at a port in one turn: about a millisecond */
+
+enum { DOOR, WORKERS, _PORT_N }; /* the second only if workers do not come through the door */
+
+enum { RUNNING, DRAINING, STOPPING, STOPPED };
+
+struct fa_dispatcher {
+        struct fa_disp *disp;
+        struct fa_store *store;
+        struct fa_port *ports[_PORT_N];
+        struct fa_loop loop;
+        const char *transport; /* its name */
+        char *url;             /* of the door; the machine borrows it */
+        uint64_t start_ns;
+        uint64_t lost_workers; /* as last logged */
+        uint8_t state;
+        bool more;    /* a port has more than one turn takes */
+        bool exposed; /* somebody polls the loop's descriptor */
+        int broken;   /* what every step returns from now on */
+};
+
+/* ---- a turn ---- */
+
+/* A worker at a door that is for clients alone. */
+static bool unwanted(const struct fa_dispatcher *d, const struct fa_event *ev) {
+        return d->ports[WORKERS] && fa_port_index(ev->peer) == DOOR && ev->kind == FA_EV_MSG &&
+               ev->msg->type == FA_MSG_HELLO && ev->msg->role == FA_ROLE_WORKER;
+}
+
+static int input(struct fa_dispatcher *d, struct fa_port *p, struct fa_event *ev, uint64_t now_ns) {
+        int r = 0;
+
+        if (unwanted(d, ev))
+                fa_port_refuse(p, ev->peer, FAAS_E_UNAVAILABLE,
+                               "this dispatcher's tasks do not go to workers at its door; start it "
+                               "with the transport push or pull",
+                               now_ns);
+        else
+                r = fa_disp_input(d->disp, ev, now_ns);
+        if (ev->kind == FA_EV_MSG)
+                fa_msg_free(ev->msg);
+        return r;
+}
+
+static int read_port(struct fa_dispatcher *d, struct fa_port *p, uint64_t now_ns) {
+        for (unsigned i = 0; i < TURN_MESSAGES; i++) {
+                struct fa_event ev;
+                int r = fa_port_recv(p, &ev, now_ns);
+
+                if (r == FAAS_E_AGAIN)
+                        return 0;
+                if (r == 0)
+                        r = input(d, p, &ev, now_ns);
+                if (r)
+                        return r;
+        }
+        d->more = true;
+        return 0;
+}
+
+/* A store that answers at once has answered when this returns. */
+static int commit(struct fa_dispatcher *d, uint64_t now_ns) {
+        struct fa_event ev = {.kind = FA_EV_GROUP};
+        bool moved = true;
+
+        while (moved) {
+                moved = false;
+                for (struct fa_group *g; (g = fa_disp_group(d->disp));)
+                        fa_store_apply(d->store, g, now_ns);
+                while ((ev.group = fa_store_reap(d->store, now_ns))) {
+                        int r = fa_disp_input(d->disp, &ev, now_ns);
+                        fa_group_free(ev.group);
+                        if (r)
+                                return r;
+                        moved = true;
+                }
+        }
+        return 0;
+}
+
+static void send_all(struct fa_dispatcher *d, uint64_t now_ns) {
+        struct fa_msg *m;
+        uint64_t to;
+
+        while (fa_outbox_pop(fa_disp_outbox(d->disp), &to, &m))
+                fa_port_send(d->ports[fa_port_index(to)], to, m, now_ns);
+        for (unsigned i = 0; i < _PORT_N; i++)
+                if (d->ports[i])
+                        fa_port_flush(d->ports[i], now_ns);
+}
+
+static void note(struct fa_dispatcher *d) {
+        struct fa_port_stats all = {0, 0};
+        struct fa_disp_stats stats;
+
+        for (unsigned i = 0; i < _PORT_N; i++) {
+                struct fa_port_stats one = {0, 0};
+                if (d->ports[i])
+                        fa_port_stats(d->ports[i], &one);
+                all.bad += one.bad;
+                all.dropped += one.dropped;
+        }
+        fa_disp_note(d->disp, all.bad, all.dropped);
+        fa_disp_stats(d->disp, &stats);
+        if (stats.lost_workers != d->lost_workers)
+                fa_log(FAAS_LOG_WARNING, "a worker was lost; %llu are left",
+                       (unsigned long long)stats.n_workers);
+        d->lost_workers = stats.lost_workers;
+}
+
+static int turn(struct fa_dispatcher *d, uint64_t now_ns) {
+        int r = 0;
+
+        d->more = false;
+        for (unsigned i = 0; i < _PORT_N && r == 0; i++)
+                if (d->ports[i])
+                        r = read_port(d, d->ports[i], now_ns);
+        if (r)
+                return r;
+        if (fa_store_deadline(d->store) <= now_ns)
+                fa_store_tick(d->store, now_ns);
+        if (fa_disp_deadline(d->disp) <= now_ns)
+                fa_disp_tick(d->disp, now_ns);
+        r = commit(d, now_ns);
+        if (r)
+                return r;
+        if (d->state == STOPPING || (d->state == DRAINING && fa_disp_idle(d->disp))) {
+                fa_disp_goodbye(d->disp);
+                d->state = STOPPED;
+        }
+        note(d);
+        send_all(d, now_ns);
+        return 0;
+}
+
+static uint64_t deadline(const struct fa_dispatcher *d) {
+        uint64_t at = FA_MIN(fa_store_deadline(d->store), fa_disp_deadline(d->disp));
+
+        if (d->more || d->state >= STOPPING)
+                return 0;
+        for (unsigned i = 0; i < _PORT_N; i++) {
+                uint64_t port = d->ports[i] ? fa_port_deadline(d->ports[i]) : FA_NEVER;
+                at = FA_MIN(at, port);
+        }
+        return at;
+}
+
+void fa_dispatcher_stop(struct fa_dispatcher *d) {
+        if (d->state == RUNNING) {
+                fa_log(FAAS_LOG_INFO, "draining: no new tasks are taken");
+                fa_disp_drain(d->disp);
+                d->state = DRAINING;
+        } else if (d->state == DRAINING) {
+                d->state = STOPPING;
+        }
+}
+
+int fa_dispatcher_step(struct fa_dispatcher *d, int timeout_ms) {
+        uint64_t now_ns = fa_now();
+        uint64_t until_ns =
+                timeout_ms < 0 ? FA_NEVER : now_ns + (uint64_t)timeout_ms * FA_NS_PER_MS;
+        enum fa_stop stop;
+        uint64_t at;
+
+        if (d->broken)
+                return d->broken;
+        if (d->state == STOPPED)
+                return FAAS_E_GONE;
+        at = deadline(d);
+        stop = fa_loop_wait(&d->loop, until_ns, at);
+        if (stop != FA_STOP_NO)
+                fa_dispatcher_stop(d);
+        if (stop == FA_STOP_NOW)
+                d->state = STOPPING;
+        d->broken = turn(d, fa_now());
+        if (d->exposed)
+                fa_loop_arm(&d->loop, d->state == STOPPED ? 0 : deadline(d));
+        return d->broken;
+}
+
+/* ---- its life ---- */
+
+struct fa_dispatcher *fa_dispatcher_close(struct fa_dispatcher *d) {
+        if (!d)
+                return NULL;
+        for (unsigned i = 0; i < _PORT_N; i++)
+                fa_port_close(d->ports[i]);
+        fa_disp_free(d->disp);
+        fa_store_close(d->store);
+        fa_loop_deinit(&d->loop);
+        free(d->url);
+        free(d);
+        return NULL;
+}
+
+static int open_ports(struct fa_dispatcher *d, const struct faas_dispatcher_cfg *cfg) {
+        struct faas_transport_cfg door = {.end = FAAS_TRANSPORT_LISTEN, .url = cfg->listen};
+        struct faas_transport_cfg workers = {
+                .end = FAAS_TRANSPORT_LISTEN,
+                .url = cfg->workers,
+                .n_slots = cfg->n_slots,
+                .functions = cfg->functions,
+                .modules = cfg->modules,
+                .flags = cfg->flags,
+        };
+        struct fa_transport_row row;
+        struct fa_transport_row chosen;
+        const char *url;
+        int r = fa_transport_by_name(&chosen, cfg->transport);
+
+        if (r)
+                return r;
+        d->transport = chosen.ops->name;
+        row = chosen;
+        /* The slots' parent is forked first: it shall not inherit what the door makes. */
+        if (!fa_transport_at_door(chosen.ops)) {
+                r = fa_port_open(&d->ports[WORKERS], &chosen, &workers, WORKERS);
+                if (r == 0)
+                        r = fa_transport_by_name(&row, "push");
+        }
+        if (r == 0)
+                r = fa_port_open(&d->ports[DOOR], &row, &door, DOOR);
+        if (r)
+                return r;
+        url = fa_port_url(d->ports[DOOR]);
+        d->url = strdup(url ? url : cfg->listen);
+        return d->url ? 0 : -ENOMEM;
+}
+
+/* enum of the protocol: 0 local, 1 push, 2 pull; one that is registered is one of the last two. */
+static uint8_t mode_of(const char *name) {
+        struct fa_transport_row row;
+
+        if (strcmp(name, "local") == 0)
+                return 0;
+        return fa_transport_by_name(&row, name) == 0 && row.ops->credit == FAAS_CREDIT_ON_REQUEST
+                       ? 2
+                       : 1;
+}
+
+static int make_machine(struct fa_dispatcher *d, const struct faas_dispatcher_cfg *cfg) {
+        uint64_t seeds[2];
+        struct fa_disp_cfg disp = {
+                .mode = mode_of(d->transport),
+                .heartbeat_ns = cfg->heartbeat_ms * FA_NS_PER_MS,
+                .liveness = cfg->liveness,
+                .window_tasks = cfg->window_tasks,
+                .window_bytes = cfg->window_bytes,
+                .max_strikes = cfg->max_strikes,
+                .tick_ns = FA_NEVER,
+        };
+        struct fa_store_cfg store = {
+                .max_tasks = cfg->queue_tasks,
+                .max_bytes = cfg->queue_bytes,
+                .result_bytes = cfg->result_bytes,
+                .result_ttl_ns = cfg->result_ttl_ms * FA_NS_PER_MS,
+        };
+        const char *name = cfg->name ? cfg->name : d->url;
+        int r;
+
+        if (getrandom(seeds, sizeof(seeds), 0) != (ssize_t)sizeof(seeds))
+                return fa_errno(errno, "getrandom");
+        disp.seed = seeds[0];
+        store.seed = seeds[1];
+        memcpy(disp.name, name, strnlen(name, FA_NAME_MAX));
+        memcpy(disp.endpoint, d->url, strnlen(d->url, sizeof(disp.endpoint) - 1));
+        r = fa_store_open(&d->store, cfg->store, &store);
+        if (r == 0)
+                r = fa_disp_new(&d->disp, &disp);
+        /* It has its epoch before anybody is heard. */
+        return r ? r : commit(d, d->start_ns);
+}
+
+static int watch_all(struct fa_dispatcher *d) {
+        int r = 0;
+
+        for (unsigned i = 0; i < _PORT_N && r == 0; i++)
+                if (d->ports[i])
+                        r = fa_loop_watch(&d->loop, fa_port_fd(d->ports[i]));
+        if (r == 0 && fa_store_fd(d->store) >= 0)
+                r = fa_loop_watch(&d->loop, fa_store_fd(d->store));
+        return r;
+}
+
+int fa_dispatcher_open(struct fa_dispatcher **ret, const struct faas_dispatcher_cfg *cfg) {
+        struct fa_dispatcher *d = calloc(1, sizeof(*d));
+        int r;
+
+        if (!d)
+                return -ENOMEM;
+        d->loop = (struct fa_loop)FA_LOOP_NULL;
+        d->start_ns = fa_now();
+        r = open_ports(d, cfg);
+        if (r == 0)
+                r = fa_loop_init(&d->loop, cfg->stop_fd);
+        if (r == 0)
+                r = make_machine(d, cfg);
+        if (r == 0)
+                r = watch_all(d);
+        if (r) {
+                fa_dispatcher_close(d);
+                return r;
+        }
+        *ret = d;
+        return 0;
+}
+
+int fa_dispatcher_fd(struct fa_dispatcher *d) {
+        if (!d->exposed)
+                fa_loop_arm(&d->loop, deadline(d));
+        d->exposed = true;
+        return d->loop.epoll_fd;
+}
+
+const char *fa_dispatcher_url(const struct fa_dispatcher *d) {
+        return d->url;
+}
+
+void fa_dispatcher_stats(const struct fa_dispatcher *d, struct faas_stats *ret) {
+        struct fa_disp_stats s;
+
+        fa_disp_stats(d->disp, &s);
+        *ret = (struct faas_stats){
+                .epoch = fa_disp_epoch(d->disp),
+                .uptime_ms = (fa_now() - d->start_ns) / FA_NS_PER_MS,
+                .accepted = s.accepted,
+                .completed = s.completed,
+                .failed = s.failed,
+                .cancelled = s.cancelled,
+                .refused = s.refused,
+                .handed_out = s.handed_out,
+                .requeued = s.requeued,
+                .strikes = s.strikes,
+                .stale_results = s.stale_results,
+                .lost_workers = s.lost_workers,
+                .tasks = s.n_tasks,
+                .queued = s.n_queued,
+                .running = s.n_running,
+                .workers = s.n_workers,
+                .slots = s.n_slots,
+                .clients = s.n_clients,
+        };
+        for (unsigned i = 0; i < _PORT_N; i++) {
+                struct fa_port_stats one = {0, 0};
+                if (d->ports[i])
+                        fa_port_stats(d->ports[i], &one);
+                ret->bad_messages += one.bad;
+                ret->dropped += one.dropped;
+        }
+}

@@ -1,0 +1,407 @@
+/*
+ * port.c - one open transport, seen as messages
+ *
+ * Reading: frames become blobs, blobs a message, checked against the role that its sender has said
+ * in HELLO.  Writing: what finds no room waits here in its order, bounded; beyond that it is
+ * dropped, and the protocol's counts find out.
+ */
+#include "run/port.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/list.h"
+#include "base/log.h"
+#include "base/macros.h"
+#include "base/map.h"
+
+#define PARKED_MAX 16384                  /* messages that wait for room */
+#define PARKED_BYTES (UINT64_C(64) << 20) /* and their payloads; one message always may */
+#define PARKED_RETRY_NS FA_NS_PER_MS      /* room is not announced: it is tried again */
+#define BLOCKED_MAX 64                    /* peers without room that one pass goes round */
+#define REFUSE_NS FA_NS_PER_S             /* a peer is told what it did wrong so often */
+
+/* What is known of the peer behind a number: until it is gone. */
+struct peer {
+        struct fa_map_node node;
+        uint64_t refused_ns; /* when it was last told so */
+        uint8_t role;        /* _FA_ROLE_N: it has not said */
+};
+
+struct parked {
+        struct fa_list link;
+        uint64_t to;
+        struct fa_msg *msg;
+        size_t bytes;
+};
+
+struct fa_port {
+        const struct faas_transport_ops *ops;
+        struct faas_transport *t;
+        uint64_t base; /* of the peers' numbers */
+        bool connects;
+        struct fa_map peers; /* LISTEN */
+        struct fa_list parked;
+        size_t n_parked;
+        uint64_t parked_bytes, retry_ns;
+        struct fa_frames frames; /* of the message being read */
+        struct fa_port_stats stats;
+};
+
+/* ---- peers ---- */
+
+static struct faas_id key_of(uint64_t peer) {
+        struct faas_id id = {{0}};
+
+        memcpy(id.b, &peer, sizeof(peer));
+        return id;
+}
+
+/* NULL: no memory, or too many. */
+static struct peer *peer_get(struct fa_port *p, uint64_t number) {
+        struct faas_id key = key_of(number);
+        struct fa_map_node *n = fa_map_find(&p->peers, &key);
+        struct peer *peer;
+
+        if (n)
+                return fa_container_of(n, struct peer, node);
+        if (p->peers.n >= FA_PEERS_MAX)
+                return NULL;
+        peer = calloc(1, sizeof(*peer));
+        if (!peer)
+                return NULL;
+        peer->node.key = key;
+        peer->role = _FA_ROLE_N;
+        if (fa_map_insert(&p->peers, &peer->node)) {
+                free(peer);
+                return NULL;
+        }
+        return peer;
+}
+
+static void unpark(struct fa_port *p, struct parked *w) {
+        fa_list_remove(&w->link);
+        p->n_parked--;
+        p->parked_bytes -= w->bytes;
+        fa_msg_free(w->msg);
+        free(w);
+}
+
+/* It is gone, and what waited for it too. */
+static void peer_gone(struct fa_port *p, uint64_t number) {
+        struct faas_id key = key_of(number);
+        struct fa_map_node *n = fa_map_find(&p->peers, &key);
+        struct fa_list *it;
+        struct fa_list *tmp;
+
+        if (n) {
+                fa_map_remove(&p->peers, n);
+                free(fa_container_of(n, struct peer, node));
+        }
+        if (!p->n_parked)
+                return;
+        fa_list_for_each_safe (it, tmp, &p->parked) {
+                struct parked *w = fa_list_entry(it, struct parked, link);
+                if (w->to == number)
+                        unpark(p, w);
+        }
+}
+
+/* ---- writing ---- */
+
+static size_t payload_bytes(const struct fa_msg *m) {
+        size_t n = 0;
+
+        for (uint32_t i = 0; i < m->n_items; i++)
+                n += fa_blob_len(m->items[i].payload);
+        return n;
+}
+
+static bool waits(const struct fa_port *p, uint64_t number) {
+        struct fa_list *it;
+
+        fa_list_for_each (it, &p->parked)
+                if (fa_list_entry(it, struct parked, link)->to == number)
+                        return true;
+        return false;
+}
+
+static void drop(struct fa_port *p, struct fa_msg *m) {
+        p->stats.dropped++;
+        fa_msg_free(m);
+}
+
+static void park(struct fa_port *p, uint64_t number, struct fa_msg *m, uint64_t now_ns) {
+        size_t bytes = payload_bytes(m);
+        struct parked *w;
+
+        if (p->n_parked && (p->n_parked >= PARKED_MAX || p->parked_bytes + bytes > PARKED_BYTES)) {
+                drop(p, m);
+                return;
+        }
+        w = malloc(sizeof(*w));
+        if (!w) {
+                drop(p, m);
+                return;
+        }
+        *w = (struct parked){.to = number, .msg = m, .bytes = bytes};
+        fa_list_push_back(&p->parked, &w->link);
+        p->n_parked++;
+        p->parked_bytes += bytes;
+        p->retry_ns = now_ns + PARKED_RETRY_NS;
+}
+
+void fa_port_send(struct fa_port *p, uint64_t peer, struct fa_msg *m, uint64_t now_ns) {
+        uint64_t number = peer - p->base;
+        int r;
+
+        if (p->n_parked && waits(p, number)) {
+                park(p, number, m, now_ns);
+                return;
+        }
+        r = p->ops->send(p->t, number, fa_message_of(m));
+        if (r == FAAS_E_AGAIN)
+                park(p, number, m, now_ns);
+        else if (r)
+                drop(p, m);
+}
+
+static void retry(struct fa_port *p) {
+        uint64_t blocked[BLOCKED_MAX];
+        size_t n_blocked = 0;
+        struct fa_list *it;
+        struct fa_list *tmp;
+
+        fa_list_for_each_safe (it, tmp, &p->parked) {
+                struct parked *w = fa_list_entry(it, struct parked, link);
+                size_t i = 0;
+                int r;
+
+                while (i < n_blocked && blocked[i] != w->to)
+                        i++;
+                if (i < n_blocked)
+                        continue; /* those before it wait too */
+                r = p->ops->send(p->t, w->to, fa_message_of(w->msg));
+                if (r == FAAS_E_AGAIN) {
+                        if (n_blocked == BLOCKED_MAX)
+                                return;
+                        blocked[n_blocked++] = w->to;
+                        continue;
+                }
+                if (r)
+                        p->stats.dropped++;
+                else
+                        w->msg = NULL;
+                unpark(p, w);
+        }
+}
+
+void fa_port_flush(struct fa_port *p, uint64_t now_ns) {
+        if (p->n_parked && now_ns >= p->retry_ns) {
+                retry(p);
+                p->retry_ns = now_ns + PARKED_RETRY_NS;
+        }
+        if (p->ops->flush)
+                p->ops->flush(p->t);
+}
+
+bool fa_port_full(const struct fa_port *p) {
+        return p->n_parked > 0;
+}
+
+/* ---- reading ---- */
+
+/* Takes over the transport's frames, in any case. */
+static int take_frames(struct fa_port *p, const struct faas_transport_event *te) {
+        int r = te->n_frames && te->n_frames <= FAAS_FRAMES_MAX
+                        ? 0
+                        : fa_error(FAAS_E_PROTO, "%zu frames; expected 1 to %u", te->n_frames,
+                                   FAAS_FRAMES_MAX);
+
+        for (size_t i = 0; i < te->n_frames; i++) {
+                const struct faas_frame *f = &te->frames[i];
+                struct fa_blob *b = NULL;
+
+                if (r == 0 && f->release)
+                        r = fa_blob_wrap(&b, f->p, f->len, f->release, f->owner);
+                else if (r == 0)
+                        r = fa_blob_new(&b, f->p, f->len);
+                else if (f->release)
+                        f->release(f->owner); /* one before it was refused already */
+                if (r == -ENOMEM && !b && f->release)
+                        f->release(f->owner);
+                if (r == 0 && fa_frames_push(&p->frames, b)) {
+                        fa_blob_unref(b);
+                        r = -ENOMEM;
+                }
+        }
+        return r;
+}
+
+/* One that has not said HELLO on this connection may be either: the machine asks it to. */
+static int decode(struct fa_port *p, const struct peer *peer, struct fa_msg **ret) {
+        int r;
+
+        if (p->connects)
+                return fa_msg_decode(ret, &p->frames, FA_ROLE_DISPATCHER, NULL);
+        if (peer->role < _FA_ROLE_N)
+                return fa_msg_decode(ret, &p->frames, (enum fa_role)peer->role, NULL);
+        r = fa_msg_decode(ret, &p->frames, FA_ROLE_CLIENT, NULL);
+        if (r == FAAS_E_PROTO)
+                r = fa_msg_decode(ret, &p->frames, FA_ROLE_WORKER, NULL);
+        return r;
+}
+
+/* A DISCONNECT that says what was wrong. */
+static struct fa_msg *refusal(int reason, const char *text) {
+        struct fa_msg *m;
+
+        if (fa_msg_new(&m, FA_MSG_DISCONNECT))
+                return NULL;
+        m->reason = (uint8_t)reason;
+        if (fa_blob_new(&m->envelope, text, strnlen(text, FA_TEXT_MAX)) == 0)
+                m->text = (struct fa_slice){fa_blob_ptr(m->envelope), fa_blob_len(m->envelope)};
+        return m;
+}
+
+void fa_port_refuse(struct fa_port *p,
+                    uint64_t peer,
+                    int reason,
+                    const char *text,
+                    uint64_t now_ns) {
+        struct peer *known = peer_get(p, peer - p->base);
+        struct fa_msg *m;
+
+        if (!known || (known->refused_ns && now_ns < known->refused_ns + REFUSE_NS))
+                return;
+        known->refused_ns = now_ns;
+        m = refusal(reason, text);
+        if (m)
+                fa_port_send(p, peer, m, now_ns);
+}
+
+/* What the bytes of one message come to: 0 and ret->msg, or FAAS_E_AGAIN: it was refused. */
+static int read_bytes(struct fa_port *p,
+                      const struct faas_transport_event *te,
+                      struct fa_event *ret,
+                      uint64_t now_ns) {
+        struct peer *peer = p->connects ? NULL : peer_get(p, te->peer);
+        int r = take_frames(p, te);
+
+        if (r == 0)
+                r = p->connects || peer ? decode(p, peer, &ret->msg) : -ENOMEM;
+        fa_frames_clear(&p->frames);
+        if (r == 0) {
+                if (peer && ret->msg->type == FA_MSG_HELLO)
+                        peer->role = ret->msg->role;
+                return 0;
+        }
+        if (r < 0) {
+                p->stats.dropped++; /* no memory: as if it had been lost */
+                return FAAS_E_AGAIN;
+        }
+        p->stats.bad++;
+        fa_log(FAAS_LOG_WARNING, "a message of peer %llx is refused: %s",
+               (unsigned long long)ret->peer, faas_error_text());
+        if (!p->connects) {
+                fa_port_refuse(p, ret->peer, r, faas_error_text(), now_ns);
+                return FAAS_E_AGAIN;
+        }
+        /* A dispatcher of another version: the machine must know why nothing goes. */
+        ret->msg = r == FAAS_E_VERSION ? refusal(r, faas_error_text()) : NULL;
+        return ret->msg ? 0 : FAAS_E_AGAIN;
+}
+
+int fa_port_recv(struct fa_port *p, struct fa_event *ret, uint64_t now_ns) {
+        for (;;) {
+                struct faas_transport_event te = {.peer = 0};
+                int r = p->ops->recv(p->t, &te);
+
+                if (r)
+                        return r;
+                *ret = (struct fa_event){.kind = FA_EV_MSG, .peer = p->base + te.peer};
+                switch (te.kind) {
+                case FAAS_TRANSPORT_UP:
+                        ret->kind = FA_EV_PEER_UP;
+                        return 0;
+                case FAAS_TRANSPORT_DOWN:
+                        ret->kind = FA_EV_PEER_DOWN;
+                        peer_gone(p, te.peer);
+                        return 0;
+                default:
+                        ret->msg = te.message ? fa_message_in(te.message) : NULL;
+                        if (ret->msg || read_bytes(p, &te, ret, now_ns) == 0) {
+                                if (ret->msg->type == FA_MSG_DISCONNECT && !p->connects)
+                                        peer_gone(p, te.peer);
+                                return 0;
+                        }
+                }
+        }
+}
+
+/* ---- its life ---- */
+
+int fa_port_fd(const struct fa_port *p) {
+        return p->ops->fd(p->t);
+}
+
+uint64_t fa_port_deadline(const struct fa_port *p) {
+        uint64_t at = p->ops->deadline ? p->ops->deadline(p->t) : FA_NEVER;
+
+        return p->n_parked ? FA_MIN(at, p->retry_ns) : at;
+}
+
+const char *fa_port_url(const struct fa_port *p) {
+        return p->ops->url ? p->ops->url(p->t) : NULL;
+}
+
+void fa_port_stats(const struct fa_port *p, struct fa_port_stats *ret) {
+        *ret = p->stats;
+}
+
+struct fa_port *fa_port_close(struct fa_port *p) {
+        struct fa_map_node *n;
+        size_t it = 0;
+
+        if (!p)
+                return NULL;
+        if (p->t)
+                p->ops->close(p->t);
+        while (!fa_list_empty(&p->parked))
+                unpark(p, fa_list_entry(fa_list_first(&p->parked), struct parked, link));
+        while ((n = fa_map_next(&p->peers, &it)))
+                free(fa_container_of(n, struct peer, node));
+        fa_map_deinit(&p->peers);
+        fa_frames_deinit(&p->frames);
+        free(p);
+        return NULL;
+}
+
+int fa_port_open(struct fa_port **ret,
+                 const struct fa_transport_row *row,
+                 const struct faas_transport_cfg *cfg,
+                 unsigned index) {
+        struct faas_transport_cfg full = *cfg;
+        struct fa_port *p = calloc(1, sizeof(*p));
+        int r;
+
+        if (!p)
+                return -ENOMEM;
+        full.struct_size = sizeof(full);
+        full.userdata = row->userdata;
+        p->ops = row->ops;
+        p->base = (uint64_t)(index + 1) << 56;
+        p->connects = cfg->end == FAAS_TRANSPORT_CONNECT;
+        fa_list_init(&p->parked);
+        fa_map_init(&p->peers, p->base ^ (uintptr_t)p);
+        r = row->ops->open(&p->t, &full);
+        if (r) {
+                fa_port_close(p);
+                return r;
+        }
+        *ret = p;
+        return 0;
+}

@@ -1,0 +1,116 @@
+/*
+ * test-restart.c - the dispatcher dies, comes back, or leaves in good order
+ *
+ * With a store in memory its tasks are gone with it: their client is told so, and everybody else
+ * goes on by itself.
+ */
+#undef NDEBUG
+#include <signal.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#include "cluster.h"
+#include "th.h"
+
+#define LONG_MS 60000
+
+static void goes_on(const char *mode) {
+        struct faas_result r = FAAS_RESULT_INIT;
+        struct cluster c;
+        struct faas_id id, lost;
+
+        cluster_start(&c, mode, 100);
+        cluster_worker(&c, 0, 2);
+        cluster_worker(&c, 1, 2);
+        cluster_await(&c, 2);
+        cluster_submit(&c, "hold", "", &lost);
+        cluster_begun(&c, 1);
+        th_kill(c.dispatcher);
+        cluster_dispatcher(&c);
+        cluster_await(&c, 2);
+        cr_assert_eq(faas_wait(c.client, &lost, LONG_MS, &r), 0, "%s", faas_error_text());
+        cr_assert_eq(r.status, FAAS_FAILED);
+        cr_assert_eq(r.failure, FAAS_FAILURE_LOST, "%s", r.text);
+        /* Its slot is still at it; there are others. */
+        cluster_submit(&c, "same", "x", &id);
+        cluster_completed(&c, &id);
+        c.board->go = 1;
+        faas_result_clear(&r);
+        cluster_end(&c);
+}
+
+Test(restart, workers_register_again_and_lost_tasks_are_told_push) {
+        goes_on("push");
+}
+
+Test(restart, workers_register_again_and_lost_tasks_are_told_pull) {
+        goes_on("pull");
+}
+
+Test(restart, what_was_not_acknowledged_is_submitted_to_the_next_dispatcher) {
+        struct cluster c;
+        struct faas_id id;
+
+        cluster_start(&c, "push", 100);
+        th_kill(c.dispatcher);
+        cluster_dispatcher(&c); /* on its way while the submit waits */
+        cluster_submit(&c, "same", "x", &id);
+        cluster_worker(&c, 0, 1);
+        cluster_completed(&c, &id);
+        cluster_end(&c);
+}
+
+static void drains(const char *mode) {
+        struct faas_task late = {.function = "same"};
+        struct faas_result r = FAAS_RESULT_INIT;
+        struct cluster c;
+        struct faas_id id;
+        int status;
+
+        cluster_start(&c, mode, FAR);
+        if (strcmp(mode, "local") != 0)
+                cluster_worker(&c, 0, 1);
+        cluster_submit(&c, "hold", "", &id);
+        cluster_begun(&c, 1);
+        cr_assert_eq(kill(c.dispatcher, SIGTERM), 0);
+        /* It is read by the dispatcher at some time: until then tasks are taken. */
+        while ((status = faas_submit(c.client, &late, NULL)) == 0)
+                ;
+        cr_assert_eq(status, FAAS_E_UNAVAILABLE, "%d: %s", status, faas_error_text());
+        c.board->go = 1;
+        cr_assert_eq(faas_wait(c.client, &id, LONG_MS, &r), 0, "%s", faas_error_text());
+        cr_assert_eq(r.status, FAAS_COMPLETED, "%s", r.text);
+        status = th_wait(c.dispatcher, LONG_MS);
+        c.dispatcher = 0;
+        cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0, "status %x", (unsigned)status);
+        faas_result_clear(&r);
+        cluster_end(&c);
+}
+
+Test(restart, a_dispatcher_that_is_told_to_stop_ends_what_it_has_first_push) {
+        drains("push");
+}
+
+Test(restart, a_dispatcher_that_is_told_to_stop_ends_what_it_has_first_pull) {
+        drains("pull");
+}
+
+Test(restart, a_dispatcher_that_is_told_to_stop_ends_what_it_has_first_local) {
+        drains("local");
+}
+
+Test(restart, a_second_signal_ends_a_dispatcher_at_once) {
+        struct cluster c;
+        struct faas_id id;
+        int status;
+
+        cluster_start(&c, "local", FAR);
+        cluster_submit(&c, "hold", "", &id);
+        cluster_begun(&c, 1);
+        cr_assert_eq(kill(c.dispatcher, SIGTERM), 0);
+        cr_assert_eq(kill(c.dispatcher, SIGINT), 0);
+        status = th_wait(c.dispatcher, LONG_MS);
+        c.dispatcher = 0;
+        cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0, "status %x", (unsigned)status);
+        cluster_end(&c);
+}
