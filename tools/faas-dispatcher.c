@@ -232,7 +232,7 @@ int main(int argc, char **argv) {
                 fa_usage("\"%s\" is one argument too many; expected options only", argv[optind]);
         check(&s);
         fa_say_log(s.level, s.json);
-        s.cfg.modules = s.modules;
+        s.cfg.modules = s.n_modules ? s.modules : NULL;
         s.cfg.flags = FAAS_CLIENT_BUILTINS;
         s.cfg.stop_fd = fa_stop_fd();
         if (s.cfg.stop_fd < 0) {

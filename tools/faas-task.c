@@ -56,7 +56,7 @@ int fa_explain(int r, const char *task) {
                 fa_say_error("task %s is done, and its result was collected or has expired", task);
                 return FA_EXIT_NO_TASK;
         }
-        fa_say_error("%s", faas_error_text());
+        fa_say_error("%s", *faas_error_text() ? faas_error_text() : faas_strerror(r));
         switch (r) {
         case FAAS_E_TIMEOUT:
         case FAAS_E_UNAVAILABLE:
