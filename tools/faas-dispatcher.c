@@ -18,8 +18,8 @@ static const char help[] =
         "usage: faas-dispatcher [OPTION]...\n"
         "Takes tasks from clients and gives them to workers, or runs them itself.\n"
         "  -m, --mode MODE        push (default), pull, or local: run them here\n"
-        "  -p, --port PORT        the same as --listen tcp://127.0.0.1:PORT; 0: a free one\n"
-        "      --listen URL       tcp://ADDRESS:PORT (default: tcp://127.0.0.1:5555), with\n"
+        "  -p, --port PORT        --listen tcp://127.0.0.1:PORT; 0: a free one\n"
+        "      --listen URL       tcp://ADDRESS:PORT (default tcp://127.0.0.1:5555), with\n"
         "                         * as PORT for a free one, or ipc:///PATH\n"
         "  -w, --slots N          local: tasks at a time (default: number of CPUs)\n"
         "      --load FILE.so     local: functions from a shared object; may be repeated\n"
@@ -27,7 +27,7 @@ static const char help[] =
         "      --name NAME        of this dispatcher in its store (default: its URL)\n"
         "      --heartbeat MS     beat after so much silence (default: 1000)\n"
         "      --liveness N       a worker silent for N beats is dead (default: 3)\n"
-        "      --max-strikes N    dead slots or workers that a task may cause (default: 3)\n"
+        "      --max-strikes N    dead slots or workers one task may cost (default: 3)\n"
         "      --queue-tasks N, --queue-bytes N    limits of tasks not done, and of their\n"
         "      --window-tasks N, --window-bytes N  bytes (K, M, G): of all, of one client\n"
         "      --result-bytes N, --result-ttl SECONDS  how long results are kept\n"
@@ -232,7 +232,7 @@ int main(int argc, char **argv) {
                 fa_usage("\"%s\" is one argument too many; expected options only", argv[optind]);
         check(&s);
         fa_say_log(s.level, s.json);
-        s.cfg.modules = s.modules;
+        s.cfg.modules = s.n_modules ? s.modules : NULL;
         s.cfg.flags = FAAS_CLIENT_BUILTINS;
         s.cfg.stop_fd = fa_stop_fd();
         if (s.cfg.stop_fd < 0) {

@@ -104,13 +104,13 @@ static void refused(struct map *m, int r) {
                  * none. */
                 m->full = m->open > 0;
                 if (!m->full)
-                        m->status = fa_explain(FAAS_E_TIMEOUT, false);
+                        m->status = fa_explain(FAAS_E_TIMEOUT, NULL);
                 return;
         case FAAS_E_LIMIT: /* not the payload: those were looked at */
                 m->full = true;
                 return;
         default:
-                m->status = fa_explain(r, false);
+                m->status = fa_explain(r, NULL);
         }
 }
 
@@ -300,7 +300,7 @@ static int turns(struct map *m) {
                 submit_lines(m);
                 int r = take_results(m);
                 if (r && r != FAAS_E_AGAIN && (r != FAAS_E_NOENT || m->open > 0))
-                        return fa_explain(r, false);
+                        return fa_explain(r, NULL);
                 print_ready(m);
                 if (at_end(m))
                         break;

@@ -60,7 +60,7 @@ int fa_workers(const struct fa_command_line *l) {
         int r = faas_client_workers(l->client, &w, &n);
 
         if (r)
-                return fa_explain(r, false);
+                return fa_explain(r, NULL);
         if (n > 0)
                 qsort(w, n, sizeof(*w), by_name);
         if (l->json)
@@ -76,7 +76,7 @@ int fa_stats(const struct fa_command_line *l) {
         int r = faas_client_stats(l->client, &s);
 
         if (r)
-                return fa_explain(r, false);
+                return fa_explain(r, NULL);
         const struct {
                 const char *name;
                 uint64_t value;

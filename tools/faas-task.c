@@ -47,12 +47,17 @@ const char *fa_reason(const struct faas_result *r) {
         return r->text_len ? r->text : failure_name(r->failure);
 }
 
-int fa_explain(int r, bool task) {
-        fa_say_error("%s", faas_error_text());
+int fa_explain(int r, const char *task) {
+        if (task && r == FAAS_E_NOENT) {
+                fa_say_error("no such task: %s", task);
+                return FA_EXIT_NO_TASK;
+        }
+        if (task && r == FAAS_E_GONE) {
+                fa_say_error("task %s is done, and its result was collected or has expired", task);
+                return FA_EXIT_NO_TASK;
+        }
+        fa_say_error("%s", *faas_error_text() ? faas_error_text() : faas_strerror(r));
         switch (r) {
-        case FAAS_E_NOENT:
-        case FAAS_E_GONE:
-                return task ? FA_EXIT_NO_TASK : FA_EXIT_ERROR;
         case FAAS_E_TIMEOUT:
         case FAAS_E_UNAVAILABLE:
         case FAAS_E_UNKNOWN:
@@ -66,7 +71,7 @@ int fa_probe(const struct fa_command_line *l) {
         struct faas_stats stats;
         int r = l->local ? 0 : faas_client_stats(l->client, &stats);
 
-        return r ? fa_explain(r, false) : FA_EXIT_OK;
+        return r ? fa_explain(r, NULL) : FA_EXIT_OK;
 }
 
 void fa_json_result(FILE *f, const struct faas_result *r) {
@@ -144,7 +149,7 @@ static int submit(const struct fa_command_line *l, struct faas_id *ret_id) {
         /* Nothing of mine fills a window: there is none, because nobody has granted one. */
         if (r == FAAS_E_AGAIN)
                 r = FAAS_E_TIMEOUT;
-        return fa_explain(r, false);
+        return fa_explain(r, NULL);
 }
 
 static void print_id(const struct fa_command_line *l, const struct faas_id *id) {
@@ -169,7 +174,12 @@ static int show(const struct fa_command_line *l, const struct faas_result *r) {
                 fa_json_result(stdout, r);
                 fputs("}\n", stdout);
         } else if (r->status == FAAS_COMPLETED) {
-                (void)fwrite(r->payload_len ? r->payload : "", 1, r->payload_len, stdout);
+                const char *bytes = r->payload_len ? r->payload : "";
+
+                (void)fwrite(bytes, 1, r->payload_len, stdout);
+                /* Else the prompt would stand behind it. */
+                if (r->payload_len && bytes[r->payload_len - 1] != '\n' && isatty(STDOUT_FILENO))
+                        putchar('\n');
         } else {
                 fa_say_error("the task %s: %s",
                              r->status == FAAS_CANCELLED ? "was cancelled" : "failed",
@@ -182,6 +192,7 @@ int fa_run(const struct fa_command_line *l) {
         struct faas_result result = FAAS_RESULT_INIT;
         struct faas_id id;
         int status = submit(l, &id);
+        char text[FAAS_ID_TEXT_LEN + 1];
         int r = FAAS_E_AGAIN;
 
         while (status == FA_EXIT_OK && r == FAAS_E_AGAIN) {
@@ -189,7 +200,7 @@ int fa_run(const struct fa_command_line *l) {
                 if (r == FAAS_E_AGAIN)
                         status = fa_probe(l);
                 else if (r)
-                        status = fa_explain(r, true);
+                        status = fa_explain(r, faas_id_format(&id, text));
                 else
                         status = show(l, &result);
         }
@@ -224,7 +235,7 @@ int fa_status(const struct fa_command_line *l) {
         int r = faas_status(l->client, &id, &s);
 
         if (r)
-                return fa_explain(r, true);
+                return fa_explain(r, l->argv[0]);
         print_status(l, &id, s);
         return FA_EXIT_OK;
 }
@@ -239,7 +250,7 @@ int fa_result(const struct fa_command_line *l) {
                 fa_say_error("task %s is not done yet", l->argv[0]);
                 return FA_EXIT_NOT_DONE;
         }
-        status = r ? fa_explain(r, true) : show(l, &result);
+        status = r ? fa_explain(r, l->argv[0]) : show(l, &result);
         faas_result_clear(&result);
         return status;
 }
@@ -261,7 +272,7 @@ int fa_wait(const struct fa_command_line *l) {
                 pause_ms(pause);
                 pause = pause * 3 / 2 < LAST_PAUSE_MS ? pause * 3 / 2 : LAST_PAUSE_MS;
         }
-        status = r ? fa_explain(r, true) : show(l, &result);
+        status = r ? fa_explain(r, l->argv[0]) : show(l, &result);
         faas_result_clear(&result);
         return status;
 }
@@ -270,8 +281,12 @@ int fa_cancel(const struct fa_command_line *l) {
         struct faas_id id = id_of(l);
         int r = faas_cancel(l->client, &id);
 
+        if (r == FAAS_E_EXISTS) {
+                fa_say_error("task %s ended before", l->argv[0]);
+                return FA_EXIT_ERROR;
+        }
         if (r)
-                return fa_explain(r, true);
+                return fa_explain(r, l->argv[0]);
         print_status(l, &id, FAAS_CANCELLED);
         return FA_EXIT_OK;
 }

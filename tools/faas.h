@@ -29,8 +29,8 @@ int fa_stats(const struct fa_command_line *l);
 
 /* ---- faas-task.c: for the others ---- */
 
-/* Says why a call failed, and gives the exit code.  @task: conditions about ids may come. */
-int fa_explain(int r, bool task);
+/* Says why a call failed, and gives the exit code.  @task: the id that it was about, or NULL. */
+int fa_explain(int r, const char *task);
 
 /* After a time of silence: is the dispatcher still there?  FA_EXIT_OK, or says that it is not. */
 int fa_probe(const struct fa_command_line *l);

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -36,12 +37,35 @@ static void occupy(int fd, int mode) {
                 (void)!open("/dev/null", mode); /* the lowest free number: fd */
 }
 
+/* The path that the library knows is that of the installation, where nothing may be yet. */
+static void find_helper(void) {
+        static const char *const places[] = {"../libexec/faas/faas-slots", "../libfaas/faas-slots"};
+        char self[PATH_MAX];
+        char path[PATH_MAX + 32]; /* and the longest of the places */
+        ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+        char *slash;
+
+        self[n > 0 ? n : 0] = '\0';
+        slash = strrchr(self, '/');
+        if (!slash)
+                return;
+        slash[1] = '\0';
+        for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+                (void)snprintf(path, sizeof(path), "%s%s", self, places[i]);
+                if (access(path, X_OK) == 0) {
+                        (void)setenv("FAAS_SLOTS_HELPER", path, 0);
+                        return;
+                }
+        }
+}
+
 void fa_say_init(const char *program) {
         name = program;
         occupy(STDIN_FILENO, O_WRONLY);
         occupy(STDOUT_FILENO, O_RDONLY);
         occupy(STDERR_FILENO, O_RDWR);
         (void)signal(SIGPIPE, SIG_IGN);
+        find_helper();
 }
 
 /* An object without its end. */

@@ -19,8 +19,10 @@ enum {
 };
 
 /*
- * First of all calls.  Makes a closed standard output or error an error instead of a trap for the
- * next file that is opened, and a closed pipe an error of write() instead of a signal.
+ * First of all calls, before any thread.  Finds the helper program of the library beside this one,
+ * in a build tree or an installation that was moved, unless $FAAS_SLOTS_HELPER says where.  Makes a
+ * closed standard output or error an error instead of a trap for the next file that is opened, and
+ * a closed pipe an error of write() instead of a signal.
  */
 void fa_say_init(const char *program);
 
