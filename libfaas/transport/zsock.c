@@ -62,7 +62,10 @@ static int set_options(void *sock, enum faas_transport_end end) {
                           {ZMQ_BACKLOG, BACKLOG},
                   },
           connect[] = {
-                  {ZMQ_IMMEDIATE, 1}, /* nothing queues for a dispatcher that is not there */
+                  /* With ZMQ_IMMEDIATE libzmq would drop, when a connection breaks, what came over
+                   * it and was not read yet: a dispatcher's last words.  Nothing is sent while it
+                   * is down (zmq.c), so little is left for the next one; that does no harm. */
+                  {ZMQ_IMMEDIATE, 0},
                   {ZMQ_RECONNECT_IVL, RECONNECT_MS},
                   {ZMQ_RECONNECT_IVL_MAX, RECONNECT_MAX_MS},
                   {ZMQ_CONNECT_TIMEOUT, CONNECT_MS},
