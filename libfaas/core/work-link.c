@@ -33,11 +33,7 @@ int fa_work_connect(struct fa_work *w, uint64_t key, uint64_t now_ns) {
 
 /* Hand-outs without a result, of all dispatchers. */
 static uint32_t total(const struct fa_work *w) {
-        uint32_t n = 0;
-
-        for (unsigned i = 0; i < w->n_links; i++)
-                n += w->links[i].n_held;
-        return n;
+        return (uint32_t)w->n_waiting + w->n_slotted;
 }
 
 /* How many hand-outs this dispatcher may let me hold: what others fill is not offered to it. */
@@ -148,10 +144,26 @@ static bool list_held(struct fa_work *w, struct link *l, uint64_t now_ns) {
         return m != NULL;
 }
 
+/* Another dispatcher than before: what it counts of what the former one handed out it says by
+ * ADOPT. */
+static void disown(struct fa_work *w, struct link *l) {
+        struct fa_map_node *n;
+        size_t it = 0;
+
+        while ((n = fa_map_next(&w->held, &it))) {
+                struct held *h = fa_container_of(n, struct held, node);
+                if (h->from == l)
+                        h->from = NULL;
+        }
+        l->n_held = 0;
+}
+
 /* Opens a new session: everything that is held is listed, every result offered again. */
 void fa_work_welcome(struct fa_work *w, struct link *l, const struct fa_msg *m, uint64_t now_ns) {
         struct fa_list *it;
 
+        if (l->epoch != m->from)
+                disown(w, l);
         l->epoch = m->from;
         l->interval_ns = m->interval_ms * FA_NS_PER_MS;
         l->liveness = m->liveness;

@@ -11,6 +11,7 @@
 #define DEPTH_MAX 64                  /* tasks in one slot's socket: beyond it nothing is gained */
 #define DEPTH_NS (500 * FA_NS_PER_US) /* a slot's queue holds work for about so long */
 #define STUCK_NS (5 * FA_NS_PER_MS)   /* a task so long ahead of others: those go elsewhere */
+#define ORPHAN_RETRIES 30 /* a result that nobody owns for so many intervals is dropped */
 #define RUN_MAX (1u << 20)
 #define STARTED_NS (10 * FA_NS_PER_MS) /* a task that runs so long is reported as started */
 
@@ -33,7 +34,8 @@ struct held {
         bool dropped;  /* stale or cancelled: its end is nobody's business */
         bool cancelled;
         struct fa_outcome outcome;
-        uint64_t again_ns; /* RESULT: when to offer it again */
+        uint64_t again_ns;    /* RESULT: when to offer it again */
+        uint64_t not_mine_ns; /* RESULT: since when nobody owns its partition; 0: not known */
 };
 
 /* GONE: it was told goodbye */
@@ -84,6 +86,7 @@ struct fa_work {
         struct slot *slots;
         unsigned cursor; /* where the search for room goes on */
         unsigned n_busy, n_up;
+        uint32_t n_slotted; /* hand-outs in slots */
         struct fa_map held;
         struct fa_list waiting, results;
         size_t n_waiting;

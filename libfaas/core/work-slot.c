@@ -142,6 +142,7 @@ static void assign(struct fa_work *w, uint64_t now_ns) {
                 w->n_waiting--;
                 h->state = HELD_SLOT;
                 h->slot = index;
+                w->n_slotted++;
                 fa_list_push_back(&s->queue, &h->link);
                 if (s->n++ == 0) {
                         s->since_ns = now_ns;
@@ -154,6 +155,7 @@ static void assign(struct fa_work *w, uint64_t now_ns) {
 /* It has left its slot. */
 static void unslot(struct fa_work *w, struct slot *s, struct held *h) {
         fa_list_remove(&h->link);
+        w->n_slotted--;
         if (--s->n == 0)
                 w->n_busy--;
 }
@@ -302,17 +304,25 @@ void fa_work_cancel(struct fa_work *w, struct held *h) {
                 s->kill = true;
 }
 
-/* Gives everything that waits back to its dispatchers: other workers may be free. */
+/*
+ * Gives everything that waits back to its dispatchers: other workers may be free.  What no
+ * dispatcher counts, because its own has ended, stays, and runs in the hope that another one took
+ * over; for a drain it is just dropped.
+ */
 static void give_back(struct fa_work *w, uint64_t now_ns) {
-        for (struct fa_list *l; (l = fa_list_first(&w->waiting));) {
-                struct held *h = fa_list_entry(l, struct held, link);
-                struct fa_item *it = NULL;
+        struct fa_list *it;
+        struct fa_list *tmp;
 
-                if (h->from && h->from->state == LINK_OPEN)
-                        it = fa_work_item(w, h->from, FA_MSG_RETURN, h, now_ns);
-                if (!it)
+        fa_list_for_each_safe (it, tmp, &w->waiting) {
+                struct held *h = fa_list_entry(it, struct held, link);
+                bool counted = h->from && h->from->state == LINK_OPEN;
+
+                if (!counted && !w->draining)
+                        continue;
+                if (counted && !fa_work_item(w, h->from, FA_MSG_RETURN, h, now_ns))
                         return;
-                h->from->n_held--;
+                if (h->from)
+                        h->from->n_held--;
                 w->n_waiting--;
                 fa_work_held_free(w, h);
         }

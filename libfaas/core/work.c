@@ -195,6 +195,16 @@ static bool tried_again(const struct fa_outcome *o) {
                o->failure == FAAS_FAILURE_EXITED || o->failure == FAAS_FAILURE_TIMEOUT;
 }
 
+/*
+ * Its partition has had no owner for long: with a store in memory it died with its dispatcher.  If
+ * it comes back nevertheless, the task runs again.
+ */
+static bool orphaned(const struct fa_work *w, struct held *h, uint64_t now_ns) {
+        if (!h->not_mine_ns)
+                h->not_mine_ns = now_ns;
+        return now_ns - h->not_mine_ns >= ORPHAN_RETRIES * w->cfg.retry_ns;
+}
+
 /* ACK: it is safe.  STALE: nobody wants it. */
 static void
 on_answer(struct fa_work *w, const struct fa_msg *m, const struct fa_item *it, uint64_t now_ns) {
@@ -205,6 +215,11 @@ on_answer(struct fa_work *w, const struct fa_msg *m, const struct fa_item *it, u
         if (m->type == FA_MSG_NOT_MINE && fa_rule(KEEP_NOT_MINE)) {
                 if (h->state != HELD_RESULT)
                         return;
+                if (orphaned(w, h, now_ns)) {
+                        w->stats.stale++;
+                        fa_work_held_free(w, h);
+                        return;
+                }
                 fa_list_remove(&h->link); /* the retry offers it to everyone */
                 h->again_ns = now_ns + w->cfg.retry_ns;
                 fa_list_push_back(&w->results, &h->link);
