@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <zmq.h>
 
@@ -148,16 +149,23 @@ static int add_url(struct fa_zsock *z, const struct fa_zaddr *a) {
         char *all;
 
         /* Only tcp chooses; ipc shows the path as it is. */
-        if (a->scheme == FA_Z_TCP && zmq_getsockopt(z->sock, ZMQ_LAST_ENDPOINT, real, &size) == 0)
+        if (z->n_bound > 0 && a->scheme == FA_Z_TCP &&
+            zmq_getsockopt(z->sock, ZMQ_LAST_ENDPOINT, real, &size) == 0)
                 url = real;
-        if (asprintf(&all, "%s%s%s", z->url ? z->url : "", z->url ? "," : "", url) < 0)
+        const size_t had = z->url ? strlen(z->url) : 0;
+        all = realloc(z->url, had + 1 + strlen(url) + 1);
+        if (!all)
                 return -ENOMEM;
-        free(z->url);
         z->url = all;
+        if (had > 0)
+                all[had] = ',';
+        strcpy(all + had + (had > 0), url);
+        z->n_urls++;
         return 0;
 }
 
 static int bind_one(struct fa_zsock *z, const char *url, size_t len) {
+        struct stat st = {0};
         struct fa_zaddr a;
         int r;
 
@@ -172,7 +180,14 @@ static int bind_one(struct fa_zsock *z, const char *url, size_t len) {
                 return fa_zaddr_error(&a, errno);
         if (a.scheme != FA_Z_INPROC)
                 z->n_bound++;
-        return add_url(z, &a);
+        if (a.scheme == FA_Z_IPC && lstat(a.rest, &st) == 0) {
+                z->files[z->n_urls].dev = st.st_dev;
+                z->files[z->n_urls].ino = st.st_ino;
+        }
+        r = add_url(z, &a);
+        if (r && st.st_ino)
+                unlink(a.rest);
+        return r;
 }
 
 static int bind_all(struct fa_zsock *z, const char *urls) {
@@ -199,8 +214,7 @@ static int connect_one(struct fa_zsock *z, const char *url) {
         if (zmq_connect(z->sock, a.url) < 0)
                 return fa_zaddr_error(&a, errno);
         z->inproc = a.scheme == FA_Z_INPROC;
-        z->url = strdup(url);
-        return z->url ? 0 : -ENOMEM;
+        return add_url(z, &a);
 }
 
 static size_t count_urls(const char *urls) {
@@ -212,7 +226,8 @@ static size_t count_urls(const char *urls) {
 }
 
 int fa_zsock_open(struct fa_zsock *ret, const struct faas_transport_cfg *cfg) {
-        struct fa_zsock z = {.epoll = -1, .pid = getpid()};
+        struct fa_zsock z = {
+                .epoll = -1, .pid = getpid(), .listens = cfg->end == FAAS_TRANSPORT_LISTEN};
         const char *url = cfg->url ? cfg->url : "";
         void *ctx;
         int r;
@@ -233,16 +248,32 @@ int fa_zsock_open(struct fa_zsock *ret, const struct faas_transport_cfg *cfg) {
 }
 
 /*
- * zmq_close() returns before the address is free and its file is gone, which the next to listen
- * there would stumble over; so the sockets that listen are closed first, and their events awaited.
+ * libzmq leaves an ipc socket's file.  It is removed while we still listen, so that it is not taken
+ * for a dead process's, and only if nobody has put another in its place.
+ */
+static void remove_file(const struct fa_zsock *z, unsigned i, const char *url) {
+        const char *path = strstr(url, "://") + 3;
+        struct stat st;
+
+        if (z->files[i].ino && lstat(path, &st) == 0 && st.st_dev == z->files[i].dev &&
+            st.st_ino == z->files[i].ino)
+                unlink(path);
+}
+
+/*
+ * zmq_close() returns before the address is free, which the next to listen there would stumble
+ * over; so what listens is closed first, and the monitor's word for it awaited.
  */
 static void unbind(struct fa_zsock *z) {
         const uint64_t end = fa_now() + UNBIND_MS * FA_NS_PER_MS;
         zmq_pollitem_t item = {.socket = z->mon, .events = ZMQ_POLLIN};
         char *rest = NULL;
+        unsigned i = 0;
 
-        for (char *u = strtok_r(z->url, ",", &rest); u; u = strtok_r(NULL, ",", &rest))
+        for (char *u = strtok_r(z->url, ",", &rest); u; u = strtok_r(NULL, ",", &rest)) {
+                remove_file(z, i++, u);
                 (void)zmq_unbind(z->sock, u);
+        }
         for (int value; z->n_bound > 0;) {
                 const unsigned event = fa_zsock_event(z, &value);
                 const uint64_t now = fa_now();
@@ -260,7 +291,7 @@ void fa_zsock_close(struct fa_zsock *z) {
         if (z->pid == getpid()) {
                 if (z->sock)
                         (void)set_int(z->sock, ZMQ_LINGER, LINGER_MS);
-                if (z->n_bound > 0)
+                if (z->url && z->listens)
                         unbind(z);
                 if (z->mon) {
                         (void)zmq_socket_monitor(z->sock, NULL, 0);

@@ -17,7 +17,14 @@
 struct fa_zsock {
         void *sock, *mon; /* ZeroMQ's; mon brings the events of sock */
         int epoll;        /* over both */
-        bool inproc;      /* CONNECT: inside the process */
+        bool listens;
+        bool inproc; /* CONNECT: inside the process */
+        /* Where ipc sockets stand; ino 0: no file. */
+        struct {
+                dev_t dev;
+                ino_t ino;
+        } files[FA_ENDPOINTS_MAX];
+        unsigned n_urls;
         unsigned n_bound; /* listening sockets, each with an event of its own when it is closed */
         pid_t pid;        /* who made it */
         char *url;        /* where it is, separated by commas; CONNECT: whom it reaches */
