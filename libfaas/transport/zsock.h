@@ -36,6 +36,13 @@ int fa_zsock_open(struct fa_zsock *ret, const struct faas_transport_cfg *cfg);
 /* Ends it within some hundred ms; in a fork of who made it only memory goes. */
 void fa_zsock_close(struct fa_zsock *z);
 
+/*
+ * CONNECT, when the connection broke: drops what could not be sent, which else would be the first
+ * that the next dispatcher hears; and begins anew. 0, or -errno.
+ */
+void fa_zsock_hang_up(const struct fa_zsock *z);
+int fa_zsock_redial(const struct fa_zsock *z);
+
 /* Does recv have something? */
 bool fa_zsock_readable(const struct fa_zsock *z);
 

@@ -185,7 +185,8 @@ struct got *bed_next(struct bed *b, struct end *e) {
         while (fa_list_empty(&e->events)) {
                 if (bed_pump(b))
                         continue;
-                cr_assert_lt(fa_now(), end, "nothing came");
+                cr_assert_lt(fa_now(), end, "nothing came to the %s end",
+                             e == b->near ? "near" : "far");
                 sleep_on_all(b, end);
         }
         return fa_list_entry(fa_list_pop_front(&e->events), struct got, link);
@@ -194,7 +195,8 @@ struct got *bed_next(struct bed *b, struct end *e) {
 struct got *bed_expect(struct bed *b, struct end *e, enum faas_transport_event_kind kind) {
         struct got *g = bed_next(b, e);
 
-        cr_assert_eq(g->kind, kind, "event %d came, not %d", g->kind, kind);
+        cr_assert_eq(g->kind, kind, "%s: event %d came, not %d", e == b->near ? "near" : "far",
+                     g->kind, kind);
         return g;
 }
 
