@@ -28,6 +28,8 @@ struct waiter {
         bool submitted; /* waits for ACCEPTED */
         bool once;      /* STATUS: one answer, no more */
         bool silent;    /* and without the result's bytes */
+        bool counted;   /* in its peer's window */
+        uint32_t bytes; /* of the task's payload, where it was known */
 };
 
 /* The tasks of one function: the unit of "may this worker run it?". */
@@ -92,7 +94,9 @@ struct peer {
         uint32_t n_words;
         /* a client */
         struct fa_list waiters;
-        uint32_t n_waiters;
+        uint32_t n_waiters;                /* less those that ask once */
+        uint32_t n_all, n_counted;         /* all; those that count against its window */
+        uint64_t all_bytes, counted_bytes; /* of their payloads */
 };
 
 struct fa_disp {
@@ -164,6 +168,8 @@ void fa_disp_tell_done(struct fa_disp *d,
                        struct task *t,
                        uint8_t state,
                        const struct fa_outcome *o);
+void fa_disp_window(struct task *t);
+void fa_disp_refuse(struct fa_disp *d, struct task *t, int found);
 void fa_disp_sweep(struct fa_disp *d, uint64_t now_ns);
 void fa_disp_waiters_drop(struct fa_disp *d, struct task *t);
 

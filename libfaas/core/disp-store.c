@@ -271,6 +271,10 @@ static void on_get(struct fa_disp *d, const struct fa_op *op, uint64_t now_ns) {
                 return;
         }
         if (op->r == 0 && op->rec)
+                fa_disp_tell_accepted(d, t, 0);
+        else
+                fa_disp_refuse(d, t, op->r);
+        if (op->r == 0 && op->rec)
                 fa_disp_tell_done(d, t, op->rec->state, &op->rec->outcome);
         else
                 fa_disp_tell_done(d, t, op->r == FAAS_E_GONE ? FA_STATE_GONE : FA_STATE_NOT_FOUND,

@@ -81,6 +81,7 @@ void fa_disp_task_move(struct fa_disp *d, struct task *t, enum task_state to) {
         fa_disp_unhold(d, t);
         fa_list_remove(&t->link);
         t->state = (uint8_t)to;
+        fa_disp_window(t);
         switch (to) {
         case TASK_QUEUED:
                 t->started = false;

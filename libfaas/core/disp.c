@@ -213,6 +213,7 @@ static void on_msg(struct fa_disp *d, uint64_t key, const struct fa_msg *m, uint
                 if (p->incarnation != m->from) {
                         d->stats.lost_workers += p->registered;
                         fa_disp_worker_close(d, p);
+                        fa_disp_client_close(d, p);
                 }
                 p->incarnation = m->from;
                 if (m->role < FA_ROLE_DISPATCHER)
