@@ -89,7 +89,10 @@ struct peer {
         uint64_t n_done;          /* results that counted */
         struct fa_list held;      /* tasks HANDED to it */
         struct fa_list finishing; /* tasks FINISHING with its result */
-        struct fa_list ready;     /* d->ready: it can take a task; else in no list */
+        struct fa_list ready;     /* d->ready: it can take a task; d->ahead: it takes one, but all
+                                     its slots have some; else in no list */
+        bool ahead;               /* in which */
+        struct fa_list given;     /* pull: d->given: its request is answered in this turn */
         uint64_t *functions;      /* bit set of class indices */
         uint32_t n_words;
         /* a client */
@@ -106,7 +109,7 @@ struct fa_disp {
         bool draining;
         uint64_t order;
         struct fa_map tasks, peers_by_key;
-        struct fa_list peers, ready, parts, inherited, finals, elsewhere;
+        struct fa_list peers, ready, ahead, given, parts, inherited, finals, elsewhere;
         struct part *home;
         struct class *classes;
         uint32_t n_classes;

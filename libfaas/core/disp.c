@@ -45,6 +45,8 @@ int fa_disp_new(struct fa_disp **ret, const struct fa_disp_cfg *cfg) {
         fa_map_init(&d->peers_by_key, cfg->seed ^ 1);
         fa_list_init(&d->peers);
         fa_list_init(&d->ready);
+        fa_list_init(&d->ahead);
+        fa_list_init(&d->given);
         fa_list_init(&d->parts);
         fa_list_init(&d->inherited);
         fa_list_init(&d->finals);
@@ -69,6 +71,7 @@ static void peer_free(struct fa_disp *d, struct peer *p) {
                 fa_list_entry(l, struct task, link)->worker = NULL;
         }
         fa_list_remove(&p->ready);
+        fa_list_remove(&p->given);
         fa_list_remove(&p->link);
         fa_heap_remove(&d->alive, &p->alive);
         fa_map_remove(&d->peers_by_key, &p->node);
@@ -144,6 +147,7 @@ struct peer *fa_disp_peer(struct fa_disp *d, uint64_t key, bool create, uint64_t
         p->role = _FA_ROLE_N;
         p->seen_ns = now_ns;
         fa_list_init(&p->ready);
+        fa_list_init(&p->given);
         fa_list_init(&p->held);
         fa_list_init(&p->finishing);
         fa_list_init(&p->waiters);
