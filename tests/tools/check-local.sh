@@ -1,7 +1,7 @@
 #!/bin/sh
 # check-local.sh FAAS DISPATCHER WORKER MODULE - faas with slots of its own: results, order, codes
 set -eu
-faas=$1 module=$4
+faas=$(realpath "$1") module=$(realpath "$4")
 . "$(dirname "$0")/lib.sh"
 export FAAS_URL=local:2
 

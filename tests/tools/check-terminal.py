@@ -52,7 +52,7 @@ for piece in text.replace("\r\n", CLEAR).split(CLEAR):
     assert len(piece) < 60 or piece.startswith("faas: line"), piece
 
 # A narrow terminal has no room for the bar, only for the numbers.
-p, master = start("0.2\n" * 3, columns=30)
+p, master = start("0.2\n" * 3, columns=24)
 text = rest(master)
 assert p.wait() == 0
 assert "/3 done" in text and "#" not in text, text

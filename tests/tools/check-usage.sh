@@ -1,7 +1,7 @@
 #!/bin/sh
 # check-usage.sh FAAS DISPATCHER WORKER - wrong command lines: one clear line, exit code 2
 set -eu
-faas=$1 dispatcher=$2 worker=$3
+faas=$(realpath "$1") dispatcher=$(realpath "$2") worker=$(realpath "$3")
 . "$(dirname "$0")/lib.sh"
 
 # wrong TEXT COMMAND...
