@@ -3,6 +3,7 @@
 
 #include <netinet/in.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,7 +19,7 @@ static pid_t start(const char *const argv[]) {
         if (pid == 0) {
                 prctl(PR_SET_PDEATHSIG, SIGKILL);
                 if (getppid() == parent)
-                        execv(argv[0], (char *const *)argv);
+                        execv(argv[0], (char *const *)(uintptr_t)argv); /* it does not write there */
                 perror(argv[0]);
                 _exit(127);
         }

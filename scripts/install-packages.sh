@@ -3,15 +3,15 @@
 # as far as it is missing.  On anything but Debian and Ubuntu it only says what would be needed.
 set -eu
 
-packages="gcc g++ libc6-dev binutils meson ninja-build pkg-config libmsgpack-dev libcriterion-dev
-        libsodium-dev redis-server python3 scdoc $*"
+packages="gcc g++ libc6-dev binutils meson ninja-build pkg-config libmsgpack-dev libzmq3-dev
+        libcriterion-dev libsodium-dev redis-server python3 scdoc $*"
 
 if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
         # Without a package database the tools themselves are the only witnesses.
         for tool in cc c++ meson ninja pkg-config redis-server python3 scdoc; do
                 command -v "$tool" >/dev/null || missing="${missing:-} $tool"
         done
-        for library in criterion libsodium; do
+        for library in libzmq criterion libsodium; do
                 pkg-config --exists "$library" 2>/dev/null || missing="${missing:-} $library"
         done
         [ -n "${missing:-}" ] || exit 0

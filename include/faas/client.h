@@ -5,6 +5,15 @@
  * (child processes) of its own: no server, no thread, no port; the library works only inside the
  * caller's calls, and between them the slots go on with what they were given.
  *
+ * "tcp://host:5555" gives the tasks to a dispatcher (faas/dispatcher.h), whose workers run them;
+ * "ipc://", "inproc://" and the schemes of registered transports (faas/transport.h) do the same.
+ * The calls are the same too.  The dispatcher need not be there: it may come later, die and be
+ * started again while the client goes on.  What was not acknowledged is submitted again, under the
+ * same id; of what was acknowledged, a task that the dispatcher has forgotten ("memory:" does not
+ * outlive it) ends with FAAS_FAILURE_LOST about two seconds after its return.  Between the caller's
+ * calls nothing is sent or read: a program with open tasks calls faas_client_process() whenever
+ * faas_client_fd() is readable, or waits.
+ *
  * Threads, for every call here: one thread at a time per client; different clients are independent.
  * After fork() the child must not use a client of the parent: every call gives FAAS_E_FORKED, and
  * only faas_client_close() frees its memory (the parent's slots are left alone).
@@ -28,7 +37,8 @@ struct faas_client;
 /* Options of a client.  Start from FAAS_CLIENT_CFG_INIT; a member left 0 takes its default. */
 struct faas_client_cfg {
         size_t struct_size;         /* set by FAAS_CLIENT_CFG_INIT */
-        uint32_t submit_timeout_ms; /* how long a submit may wait for room; 0: 10,000 */
+        uint32_t submit_timeout_ms; /* how long a call waits for room, and for a dispatcher's
+                                       answer; 0: 10,000 */
         uint32_t window_tasks;      /* tasks open or not yet collected; 0: 1,048,576 */
         uint64_t window_bytes;      /* bytes of their payloads and results; 0: 512 MiB */
         uint32_t queue_tasks;       /* local: tasks in the store; 0: 4,194,304 */
@@ -40,16 +50,18 @@ struct faas_client_cfg {
 #define FAAS_CLIENT_CFG_INIT                                                                       \
         { sizeof(struct faas_client_cfg), 0, 0, 0, 0, 0, 0, 0 }
 
-/* Also offer the built-in functions: noop, echo, sleep, heavy, xheavy, fail, crash. */
+/* local: also offer the built-in functions: noop, echo, sleep, heavy, xheavy, fail, crash. */
 #define FAAS_CLIENT_BUILTINS 1u
 
 /**
  * faas_client_open() - get ready to submit
  * @ret:        where the client goes
  * @url:        "local:N": N slots, 1 to 1024, "local:" one per CPU;
- *              "local:N?load=FILE.so", any number of "&load=FILE.so": functions from modules
- * @functions:  the program's own functions, ends with a row of NULLs; NULL: none.  Copied, except
- *              the code itself
+ *              "local:N?load=FILE.so", any number of "&load=FILE.so": functions from modules;
+ *              "tcp://host:5555" and the like: a dispatcher; "tcp://a:5555,tcp://b:5555", up to 16:
+ *              the first that answers, and another one when it falls silent
+ * @functions:  local: the program's own functions, ends with a row of NULLs; NULL: none.  Copied,
+ *              except the code itself.  Elsewhere NULL: workers bring the functions
  * @cfg:        NULL, or options; borrowed during the call
  *
  * With @functions the slots' common parent (the zygote) is forked from the program as it is now: it
@@ -59,14 +71,17 @@ struct faas_client_cfg {
  * slots all descriptors of the program are closed, 0 and 1 are /dev/null, signals are at their
  * defaults.
  *
- * Blocking: until the slots' parent has started and loaded the modules: milliseconds, unless a
- *           module's constructor takes longer; that is given up after 10 s.
+ * With dispatchers it does not wait for one: the first call that needs one does.
+ *
+ * Blocking: local: until the slots' parent has started and loaded the modules: milliseconds, unless
+ *           a module's constructor takes longer; that is given up after 10 s.  Else: no.
  * Outputs:  @ret is set on 0 and untouched otherwise.
  * Errors:   faas_error_text() names what was wrong.
  *
  * Return: 0; FAAS_E_NOENT unknown scheme, or a module that cannot be read or is none;
  *         FAAS_E_VERSION a module of another ABI; FAAS_E_EXISTS a function name twice;
- *         FAAS_E_LIMIT too many slots or functions; -EINVAL a malformed @url, name or @cfg;
+ *         FAAS_E_LIMIT too many slots, functions or dispatchers; -EINVAL a malformed @url, name or
+ *         @cfg, local: among dispatchers, functions or FAAS_CLIENT_BUILTINS without local:;
  *         -ENOENT no helper program; -ECHILD the slots' parent ended at once, as when a module's
  *         constructor crashes; -ETIMEDOUT a constructor took over 10 s; -EMFILE, -EAGAIN (no
  *         process), -ENOMEM.
@@ -80,7 +95,9 @@ int faas_client_open(struct faas_client **ret,
  * faas_client_close() - give everything back
  * @c: client; NULL is fine
  *
- * Local: kills the slots and waits for their end; tasks that are not done are forgotten.
+ * Local: kills the slots and waits for their end; tasks that are not done are forgotten.  Else:
+ * tells the dispatcher goodbye, if it is there; accepted tasks go on, and their results can be had
+ * from faas_result() of another client.
  *
  * Blocking: milliseconds.
  * Return:   NULL, so that "c = faas_client_close(c)" leaves nothing dangling.
@@ -98,13 +115,22 @@ struct faas_client *faas_client_close(struct faas_client *c);
  * running whose end can make some.  A window full of tasks is FAAS_E_AGAIN at once: only collecting
  * results, by faas_wait(), faas_wait_any() or the callback, makes room there.
  *
- * Outputs: @ret_id is set on 0 and on FAAS_E_UNKNOWN, untouched otherwise.
+ * A dispatcher is waited for as long, until it is there and has answered.  FAAS_E_UNKNOWN means
+ * that the task was sent and not answered: it is this client's nevertheless and is sent again when
+ * a dispatcher comes back, so it can be waited for.  To submit it again under the same id is
+ * harmless.
  *
- * Return: 0; FAAS_E_NOENT no such function (local; elsewhere the task would wait for a worker that
- *         has it); FAAS_E_LIMIT payload over FAAS_PAYLOAD_MAX, or the queue is full;
+ * Blocking: local: only for room; else at most cfg.submit_timeout_ms.
+ * Outputs:  @ret_id is set on 0 and on FAAS_E_UNKNOWN, untouched otherwise.
+ *
+ * Return: 0; FAAS_E_NOENT no such function (local; elsewhere the task waits for a worker that has
+ *         it); FAAS_E_LIMIT payload over FAAS_PAYLOAD_MAX, or the queue is full;
  *         FAAS_E_EXISTS task->id was used for something else; FAAS_E_AGAIN no room in time;
- *         FAAS_E_GONE a task of this id is done and was collected; FAAS_E_FORKED;
- *         -EINVAL a bad name or reserved member; -ENOMEM.
+ *         FAAS_E_GONE a task of this id is done and was collected;
+ *         FAAS_E_UNAVAILABLE no dispatcher in time, or it takes no tasks: the task is queued
+ *         nowhere; FAAS_E_UNKNOWN no answer in time; FAAS_E_VERSION the dispatcher speaks another
+ *         version: the task is queued nowhere; FAAS_E_FORKED;
+ *         -EINVAL a bad name or reserved member; -ENOMEM, another negative errno.
  */
 int faas_submit(struct faas_client *c, const struct faas_task *task, struct faas_id *ret_id);
 
@@ -113,13 +139,24 @@ int faas_submit(struct faas_client *c, const struct faas_task *task, struct faas
  * @c:        client
  * @tasks:    @n tasks; borrowed until return
  * @n:        how many
- * @ret_ids:  NULL, or room for @n ids
+ * @ret_ids:  NULL, or room for @n ids: all zeros for a task that is not queued
  * @ret_n:    NULL, or where the number of accepted tasks goes, also on failure
  *
- * As faas_submit() for each in turn; stops at the first that is not accepted and returns its
- * error.  Tasks before it are accepted, those after it were not looked at.
+ * As faas_submit() for each; stops at the first that is not accepted and returns its error.
  *
- * Return: 0 when all are accepted; else as faas_submit().
+ * Local: tasks before it are accepted, those after it were not looked at.
+ *
+ * With dispatchers several thousand tasks are on their way at a time.  When one is refused, no more
+ * are sent, the answers to those on their way are waited for, and some behind the refused one can
+ * have been accepted: @ret_n counts them, and their ids in @ret_ids tell which.  So what is to be
+ * submitted again is what has an id of zeros.  With FAAS_E_UNKNOWN, and with a negative errno, an
+ * id that is not zeros stands for an accepted task or for one without an answer, which goes on as
+ * faas_submit() says, and @ret_n counts the former only.
+ *
+ * Blocking: local: only for room; else as long as answers come, and cfg.submit_timeout_ms without
+ *           one.
+ * Return:   0 when all are accepted; FAAS_E_UNKNOWN if the outcome of any is unknown; else as
+ *           faas_submit().
  */
 int faas_submit_many(struct faas_client *c,
                      const struct faas_task *tasks,
@@ -135,10 +172,16 @@ int faas_submit_many(struct faas_client *c,
  * @ret:         initialised result; what it held is freed first, and only on 0
  *
  * On 0 the result is collected: it is @ret's, and the library forgets it.  A task that FAILED is
- * no failure of this call: look at ret->status.
+ * no failure of this call: look at ret->status.  A dispatcher that is away is no failure either: it
+ * may come back, and only @timeout_ms ends the wait.
  *
- * Return: 0; FAAS_E_AGAIN not done in time; FAAS_E_NOENT never heard of it; FAAS_E_GONE it was
- *         collected before; FAAS_E_FORKED; negative errno.
+ * Blocking: at most @timeout_ms; an @id that is not one of this client's is asked for, as in
+ *           faas_status().
+ * Return:   0; FAAS_E_AGAIN not done in time; FAAS_E_NOENT never heard of it, or it was refused
+ *           after its submit had returned FAAS_E_UNKNOWN; FAAS_E_GONE it was collected before;
+ *           FAAS_E_VERSION the only dispatcher speaks another version now; FAAS_E_TIMEOUT,
+ *           FAAS_E_UNAVAILABLE not one of this client's, and as faas_status(); FAAS_E_FORKED;
+ *           negative errno.
  */
 int faas_wait(struct faas_client *c,
               const struct faas_id *id,
@@ -153,8 +196,9 @@ int faas_wait(struct faas_client *c,
  *
  * Each result is given once, in the order in which the tasks ended.
  *
- * Return: 0; FAAS_E_AGAIN none in time; FAAS_E_NOENT no task is open and no result is left;
- *         FAAS_E_FORKED; negative errno.
+ * Blocking: at most @timeout_ms.
+ * Return:   0; FAAS_E_AGAIN none in time; FAAS_E_NOENT no task is open and no result is left;
+ *           FAAS_E_VERSION as faas_wait(); FAAS_E_FORKED; negative errno.
  */
 int faas_wait_any(struct faas_client *c, int timeout_ms, struct faas_result *ret);
 
@@ -164,8 +208,12 @@ int faas_wait_any(struct faas_client *c, int timeout_ms, struct faas_result *ret
  * @id:          any task of the dispatcher
  * @ret_status:  where the answer goes
  *
+ * What this client knows itself (its own tasks that are done) is told at once.
+ *
  * Blocking: at most cfg.submit_timeout_ms; local: not at all.
- * Return:   0; FAAS_E_NOENT; FAAS_E_GONE collected or expired; FAAS_E_TIMEOUT; FAAS_E_FORKED.
+ * Return:   0; FAAS_E_NOENT; FAAS_E_GONE collected or expired; FAAS_E_TIMEOUT no dispatcher is
+ *           there, or it did not answer in time; FAAS_E_VERSION it speaks another version;
+ *           FAAS_E_UNAVAILABLE it sent this client away; FAAS_E_FORKED; negative errno.
  */
 int faas_status(struct faas_client *c, const struct faas_id *id, enum faas_status *ret_status);
 
@@ -190,6 +238,7 @@ int faas_result(struct faas_client *c, const struct faas_id *id, struct faas_res
  *
  * Blocking: as faas_status().
  * Return:   0 the task is CANCELLED now; FAAS_E_EXISTS it ended before; else as faas_status().
+ *           After FAAS_E_TIMEOUT it may be cancelled or not.
  */
 int faas_cancel(struct faas_client *c, const struct faas_id *id);
 
@@ -208,10 +257,13 @@ struct faas_worker_info {
 /**
  * faas_client_stats() - the dispatcher's numbers
  * @c:    client
- * @ret:  filled
+ * @ret:  filled, on 0
+ *
+ * Local: those of the dispatcher inside this client.
  *
  * Blocking: as faas_status().
- * Return:   0; FAAS_E_TIMEOUT; FAAS_E_FORKED; negative errno.
+ * Return:   0; FAAS_E_TIMEOUT, FAAS_E_VERSION, FAAS_E_UNAVAILABLE as faas_status(); FAAS_E_FORKED;
+ *           negative errno.
  */
 int faas_client_stats(struct faas_client *c, struct faas_stats *ret);
 
@@ -221,8 +273,11 @@ int faas_client_stats(struct faas_client *c, struct faas_stats *ret);
  * @ret:    where an array goes, in no particular order; free() it; NULL if there are none
  * @ret_n:  how many
  *
+ * Local: one, with the slots of this client.
+ *
  * Blocking: as faas_status().
- * Return:   0; FAAS_E_TIMEOUT; FAAS_E_FORKED; negative errno.
+ * Outputs:  set on 0 and untouched otherwise.
+ * Return:   as faas_client_stats().
  */
 int faas_client_workers(struct faas_client *c, struct faas_worker_info **ret, size_t *ret_n);
 
@@ -241,7 +296,8 @@ int faas_client_fd(const struct faas_client *c);
  * faas_client_process() - do what can be done now
  * @c: client
  *
- * Moves tasks and results, gives finished ones to the callback if there is one.  Bounded: after a
+ * Moves tasks and results, gives finished ones to the callback if there is one.  With dispatchers
+ * it also beats: while tasks are open the fd becomes readable when a beat is due.  Bounded: after a
  * batch of work it returns with the fd still readable.
  *
  * Blocking: never.

@@ -2,7 +2,6 @@
  * open.c - a client's beginning and end: local: with slots of its own, or dispatchers elsewhere
  */
 #include <errno.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -12,6 +11,7 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
+#include "api/cfg.h"
 #include "api/client-private.h"
 #include "api/url.h"
 #include "base/clock.h"
@@ -27,22 +27,12 @@
 /* Tasks of one submit on their way: many, so that their round trips overlap. */
 #define SENT_MAX_REMOTE 4096
 
-/* A later version's struct may be longer; what this one does not know must be 0. */
 static int read_cfg(struct faas_client_cfg *ret, const struct faas_client_cfg *cfg) {
         struct faas_client_cfg c = FAAS_CLIENT_CFG_INIT;
+        int r = fa_cfg_read(&c, sizeof(c), cfg, "FAAS_CLIENT_CFG_INIT");
 
-        if (cfg) {
-                const unsigned char *bytes = (const unsigned char *)cfg;
-                if (cfg->struct_size < sizeof(cfg->struct_size))
-                        return fa_error(-EINVAL,
-                                        "cfg.struct_size is %zu: start from "
-                                        "FAAS_CLIENT_CFG_INIT",
-                                        cfg->struct_size);
-                for (size_t i = sizeof(c); i < cfg->struct_size; i++)
-                        if (bytes[i])
-                                return fa_error(-EINVAL, "cfg is of a newer version, and uses it");
-                memcpy(&c, cfg, FA_MIN(cfg->struct_size, sizeof(c)));
-        }
+        if (r)
+                return r;
         if (c.flags & ~FAAS_CLIENT_BUILTINS)
                 return fa_error(-EINVAL, "cfg.flags has unknown bits: 0x%x", c.flags);
         if (!c.submit_timeout_ms)
@@ -100,40 +90,10 @@ static int make_fds(struct faas_client *c) {
         return r ? r : watch(c, c->event_fd);
 }
 
-static unsigned count_cpus(void) {
-        cpu_set_t set;
-
-        /* Those that this process may use; a machine with more than 1024 says EINVAL. */
-        if (sched_getaffinity(0, sizeof(set), &set) == 0)
-                return FA_MIN((unsigned)CPU_COUNT(&set), FA_SLOTS_MAX);
-        return FA_SLOTS_MAX;
-}
-
-/* One allocation: the rows, then the names.  A zygote that was killed is started from it again. */
-static int copy_functions(struct faas_client *c, const struct faas_function *functions) {
-        size_t n = 0;
-        size_t bytes = 0;
-        char *names;
-
-        for (; functions && functions[n].name; n++)
-                bytes += strlen(functions[n].name) + 1;
-        c->table = calloc(1, (n + 1) * sizeof(*c->table) + bytes);
-        if (!c->table)
-                return fa_error(-ENOMEM, "no memory for %zu functions", n);
-        names = (char *)(c->table + n + 1);
-        for (size_t i = 0; i < n; i++) {
-                size_t len = strlen(functions[i].name) + 1;
-                c->table[i] = (struct faas_function){names, functions[i].fn};
-                memcpy(names, functions[i].name, len);
-                names += len;
-        }
-        return 0;
-}
-
 static int
 open_local(struct faas_client *c, const struct fa_url *url, const struct faas_client_cfg *cfg) {
         const struct fa_local_cfg local = {
-                .slots = {.n_slots = url->n_slots ? url->n_slots : count_cpus(),
+                .slots = {.n_slots = url->n_slots ? url->n_slots : fa_cfg_cpus(),
                           .functions = c->table,
                           .modules = (const char *const *)url->modules,
                           .builtins = cfg->flags & FAAS_CLIENT_BUILTINS},
@@ -237,7 +197,8 @@ FA_PUBLIC int faas_client_open(struct faas_client **ret,
         c->epoll_fd = c->timer_fd = c->event_fd = -1;
         c->armed_ns = FA_NEVER;
         c->url = strdup(url);
-        r = c->url ? copy_functions(c, functions) : fa_error(-ENOMEM, "no memory for a client");
+        r = c->url ? fa_cfg_functions(&c->table, functions)
+                   : fa_error(-ENOMEM, "no memory for a client");
         if (r == 0)
                 r = open_it(c, &u, &full);
         if (r) {

@@ -24,6 +24,8 @@
 #define FA_PEERS_MAX 65536      /* workers and clients of one dispatcher */
 #define FA_ENDPOINT_MAX 256     /* text of one endpoint */
 #define FA_ENDPOINTS_MAX 16     /* dispatchers that one WELCOME names */
+#define FA_VALUES_MAX 32        /* numbers of a REPORT */
+#define FA_PEER_NAME_MAX 128    /* of what a peer calls itself, as it is kept and reported */
 #define FA_PRINCIPAL_MAX 256    /* name of a peer, once peers are authenticated */
 #define FA_LIVENESS_MAX 1000    /* missed beats: more would never find a dead peer */
 #define FA_TIMEOUT_MS_MAX 0x7fffffffu

@@ -48,10 +48,16 @@ struct fa_cli {
         uint64_t ask_missing_ns; /* when to ask again for tasks that are missing; FA_NEVER */
         struct fa_outbox outbox;
         struct {
-                bool active, answered, with_result;
+                bool active, answered, with_result, cancel;
                 uint8_t state;
                 struct fa_cli_done done;
         } ask;
+        struct {
+                bool active, answered;
+                uint8_t what;
+                struct fa_report report;
+        } query;
+        uint64_t ask_ns; /* when ask or query was sent last */
 };
 
 /* NULL: not one of mine. */
@@ -81,4 +87,6 @@ uint64_t fa_cli_lane_deadline(const struct fa_cli *c);
 /* cli-ask.c */
 bool fa_cli_asking(const struct fa_cli *c); /* a question is unanswered */
 void fa_cli_ask_again(struct fa_cli *c, uint64_t now_ns);
+uint64_t fa_cli_ask_deadline(const struct fa_cli *c);
+void fa_cli_reported(struct fa_cli *c, const struct fa_msg *m);
 void fa_cli_answered(struct fa_cli *c, const struct fa_item *it, const struct fa_outcome *o);

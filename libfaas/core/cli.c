@@ -48,6 +48,7 @@ struct fa_cli *fa_cli_free(struct fa_cli *c) {
                 ctask_deinit(fa_container_of(n, struct ctask, node));
         fa_map_deinit(&c->tasks);
         fa_outcome_deinit(&c->ask.done.outcome);
+        fa_report_deinit(&c->query.report);
         fa_outbox_deinit(&c->outbox);
         free(c);
         return NULL;
@@ -268,6 +269,8 @@ static void on_msg(struct fa_cli *c, const struct fa_msg *m, uint64_t now_ns) {
         else if (m->type == FA_MSG_BEAT && c->submits_at_beat == c->n_submits &&
                  m->held != c->n_sent + c->n_open && fa_rule(BEAT_COUNT))
                 resync(c, now_ns); /* something was lost on the way */
+        if (m->type == FA_MSG_REPORT)
+                fa_cli_reported(c, m);
         for (uint32_t i = 0; i < m->n_items; i++) {
                 if (m->type == FA_MSG_ACCEPTED)
                         on_accepted(c, &m->items[i]);
@@ -320,6 +323,8 @@ void fa_cli_tick(struct fa_cli *c, uint64_t now_ns) {
                 }
         }
         fa_cli_lane_tick(c, now_ns);
+        if (fa_cli_ask_deadline(c) <= now_ns)
+                fa_cli_ask_again(c, now_ns);
         if (!c->interval_ns || !expects(c) || !c->n_lanes)
                 return;
         if (now_ns >= c->heard_ns + c->interval_ns * c->liveness)
@@ -333,7 +338,8 @@ void fa_cli_tick(struct fa_cli *c, uint64_t now_ns) {
 }
 
 uint64_t fa_cli_deadline(const struct fa_cli *c) {
-        uint64_t at = FA_MIN(FA_MIN(c->ask_missing_ns, expiry(c)), fa_cli_lane_deadline(c));
+        uint64_t at = FA_MIN(FA_MIN(c->ask_missing_ns, expiry(c)),
+                             FA_MIN(fa_cli_lane_deadline(c), fa_cli_ask_deadline(c)));
 
         if (!c->interval_ns || !expects(c))
                 return at;

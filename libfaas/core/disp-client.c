@@ -319,6 +319,8 @@ void fa_disp_client_msg(struct fa_disp *d,
         p->role = FA_ROLE_CLIENT;
         if (m->type == FA_MSG_BEAT)
                 on_beat(d, p);
+        else if (m->type == FA_MSG_QUERY)
+                fa_disp_report(d, p, m->what, now_ns);
         for (uint32_t i = 0; i < m->n_items; i++) {
                 const struct fa_item *it = &m->items[i];
                 switch (m->type) {

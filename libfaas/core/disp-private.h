@@ -75,6 +75,7 @@ struct peer {
         struct fa_heap_node alive; /* when to judge it next */
         struct fa_lane lane;
         uint64_t incarnation;
+        struct fa_blob *name; /* as it calls itself; may be NULL */
         uint64_t seen_ns;
         bool suspect; /* silent beyond its time at the last look */
         uint8_t role; /* _FA_ROLE_N: not known yet */
@@ -83,6 +84,7 @@ struct peer {
         uint64_t session;
         uint64_t sent_seq, beat_seq; /* hand-outs sent in this session; the same at its last BEAT */
         uint32_t grant, n_held, n_slots;
+        uint64_t n_done;          /* results that counted */
         struct fa_list held;      /* tasks HANDED to it */
         struct fa_list finishing; /* tasks FINISHING with its result */
         struct fa_list ready;     /* d->ready: it can take a task; else in no list */
@@ -95,7 +97,7 @@ struct peer {
 
 struct fa_disp {
         struct fa_disp_cfg cfg;
-        uint64_t epoch;
+        uint64_t epoch, started_ns;
         bool starting, rebinding, ticking, fenced;
         bool draining;
         uint64_t order;
@@ -164,6 +166,10 @@ void fa_disp_tell_done(struct fa_disp *d,
                        const struct fa_outcome *o);
 void fa_disp_sweep(struct fa_disp *d, uint64_t now_ns);
 void fa_disp_waiters_drop(struct fa_disp *d, struct task *t);
+
+/* disp-report.c */
+void fa_disp_name(struct peer *p, struct fa_slice name);
+void fa_disp_report(struct fa_disp *d, struct peer *p, uint8_t what, uint64_t now_ns);
 
 /* disp-store.c */
 struct fa_op *fa_disp_op(struct fa_disp *d, enum fa_op_kind kind);

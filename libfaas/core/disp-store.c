@@ -114,6 +114,7 @@ static struct part *part_add(struct fa_disp *d, uint64_t partition, uint32_t gen
 
 static int on_start(struct fa_disp *d, const struct fa_op *op, uint64_t now_ns) {
         d->epoch = op->owner;
+        d->started_ns = now_ns;
         d->starting = false;
         for (size_t i = 0; i < op->more->n_owned; i++) {
                 const struct fa_owned *o = &op->more->owned[i];

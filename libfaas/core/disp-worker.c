@@ -162,6 +162,7 @@ static void on_register(struct fa_disp *d, struct peer *p, const struct fa_msg *
                 p->role = FA_ROLE_WORKER;
                 p->incarnation = m->from;
                 p->session = 0;
+                p->n_done = 0;
         }
         merge_old(d, p);
         if (m->session < p->session && fa_rule(SESSION))
@@ -208,6 +209,7 @@ static void end(struct fa_disp *d, struct task *t, struct peer *p, const struct 
                       o.failure == FAAS_FAILURE_TIMEOUT;
         bool retry = o.failure == FAAS_FAILURE_FUNCTION && t->retries < t->spec->max_retries;
 
+        p->n_done++;
         if (strike || retry) {
                 /* What the worker keeps is of no use any more, whatever becomes of the task. */
                 fa_disp_answer(d, p, FA_MSG_STALE, &it->id, &it->fence);

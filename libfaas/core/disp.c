@@ -73,6 +73,7 @@ static void peer_free(struct fa_disp *d, struct peer *p) {
         fa_heap_remove(&d->alive, &p->alive);
         fa_map_remove(&d->peers_by_key, &p->node);
         free(p->functions);
+        fa_blob_unref(p->name);
         free(p);
 }
 
@@ -216,6 +217,7 @@ static void on_msg(struct fa_disp *d, uint64_t key, const struct fa_msg *m, uint
                 p->incarnation = m->from;
                 if (m->role < FA_ROLE_DISPATCHER)
                         p->role = m->role;
+                fa_disp_name(p, m->text);
                 fa_disp_welcome(d, p);
         } else if (m->type == FA_MSG_DISCONNECT) {
                 (void)peer_down(d, p, false);
@@ -344,20 +346,6 @@ uint8_t fa_disp_peek(const struct fa_disp *d, const struct faas_id *id) {
         return t->state == TASK_HANDED || t->state == TASK_FINISHING ? FAAS_RUNNING : FAAS_QUEUED;
 }
 
-void fa_disp_stats(const struct fa_disp *d, struct fa_disp_stats *ret) {
-        struct fa_list *it;
-
-        *ret = d->stats;
-        ret->n_queued = d->n_in[TASK_QUEUED];
-        ret->n_running = d->n_in[TASK_HANDED];
-        fa_list_for_each (it, &d->peers) {
-                const struct peer *p = fa_list_entry(it, struct peer, link);
-                ret->n_workers += p->registered;
-                ret->n_slots += p->registered ? p->n_slots : 0;
-                ret->n_clients += p->role == FA_ROLE_CLIENT;
-        }
-}
-
 void fa_disp_drain(struct fa_disp *d) {
         d->draining = true;
 }
@@ -384,9 +372,4 @@ void fa_disp_goodbye(struct fa_disp *d) {
                 if (m)
                         m->epoch = p->incarnation;
         }
-}
-
-void fa_disp_note(struct fa_disp *d, uint64_t bad_messages, uint64_t dropped) {
-        d->bad_messages = bad_messages;
-        d->dropped = dropped;
 }

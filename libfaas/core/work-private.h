@@ -61,7 +61,7 @@ struct slot {
 
 struct fa_work {
         struct fa_work_cfg cfg;
-        char name[FA_NAME_MAX * 2 + 1];
+        char name[FA_PEER_NAME_MAX + 1];
         struct fa_work_stats stats;
         struct link links[LINKS_MAX];
         unsigned n_links;

@@ -31,22 +31,19 @@ enum fa_stat {
         _FA_STAT_N
 };
 
-#define FA_REPORT_VALUES_MAX 32 /* numbers that a report may carry */
-
 /* One worker. */
 struct fa_report_worker {
         uint64_t incarnation;
         uint32_t n_slots;
-        uint32_t held;                  /* hand-outs that it has */
-        uint32_t grant;                 /* hand-outs that it wants to have in all */
-        uint32_t silent_ms;             /* since it was last heard */
-        uint64_t done;                  /* results of it that counted */
-        char name[FA_NAME_MAX * 2 + 1]; /* as it calls itself */
+        uint32_t held;                   /* hand-outs that it has */
+        uint32_t grant;                  /* hand-outs that it wants to have in all */
+        uint32_t silent_ms;              /* since it was last heard */
+        uint64_t done;                   /* results of it that counted */
+        char name[FA_PEER_NAME_MAX + 1]; /* as it calls itself */
 };
 
 struct fa_report {
-        uint64_t
-                values[FA_REPORT_VALUES_MAX]; /* by enum fa_stat; 0 where the dispatcher is older */
+        uint64_t values[FA_VALUES_MAX]; /* by enum fa_stat; 0 where the dispatcher is older */
         struct fa_report_worker *workers;
         size_t n_workers;
 };

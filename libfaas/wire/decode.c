@@ -127,6 +127,23 @@ static int get_names(struct decoder *c, const struct fa_field *f) {
         return 0;
 }
 
+static int get_values(struct decoder *c, const struct fa_field *f) {
+        const uint32_t n = fa_mp_open(&c->r);
+
+        if (n > f->max)
+                return bad(c, "too many");
+        if (n > 0) {
+                c->m->values = malloc(n * sizeof(*c->m->values));
+                if (!c->m->values)
+                        return -ENOMEM;
+                for (uint32_t i = 0; i < n; i++)
+                        c->m->values[i] = fa_mp_uint(&c->r);
+                c->m->n_values = n;
+        }
+        fa_mp_close(&c->r);
+        return 0;
+}
+
 static int get_blob(struct decoder *c, const struct fa_field *f, struct fa_blob **at) {
         const struct fa_slice s = f->kind == FA_KIND_TEXT ? fa_mp_str(&c->r) : fa_mp_bin(&c->r);
 
@@ -176,6 +193,8 @@ static int get_field(struct decoder *c, const struct fa_field *f, void *base) {
         case FA_KIND_NAMES:
         case FA_KIND_STRS:
                 return get_names(c, f);
+        case FA_KIND_VALUES:
+                return get_values(c, f);
         case FA_KIND_TEXT:
         case FA_KIND_BIN:
                 return get_blob(c, f, at);

@@ -39,6 +39,13 @@ static void put_names(struct fa_mp_writer *w, const struct fa_field *f, const st
         }
 }
 
+static void put_values(struct fa_mp_writer *w, const struct fa_field *f, const struct fa_msg *m) {
+        assert(m->n_values <= f->max);
+        fa_mp_put_array(w, m->n_values);
+        for (uint32_t i = 0; i < m->n_values; i++)
+                fa_mp_put_uint(w, m->values[i]);
+}
+
 static void put_fence(struct fa_mp_writer *w, const struct fa_fence *fence) {
         fa_mp_put_array(w, 3);
         fa_mp_put_uint(w, fence->partition);
@@ -92,6 +99,9 @@ static void put_field(struct fa_mp_writer *w, const struct fa_field *f, const vo
         case FA_KIND_STRS:
                 put_names(w, f, base);
                 return;
+        case FA_KIND_VALUES:
+                put_values(w, f, base);
+                return;
         case FA_KIND_TEXT: {
                 const struct fa_blob *b = *(struct fa_blob *const *)at;
                 fa_mp_put_str(w, fa_blob_ptr(b), fa_blob_len(b));
@@ -143,7 +153,7 @@ static void put_envelope(struct fa_mp_writer *w, const struct fa_msg *m, const s
 
 /* 0, or FAAS_E_LIMIT naming the item that is too large; *ret_size: the envelope at most. */
 static int measure(const struct fa_msg *m, size_t *ret_size) {
-        size_t size = FA_HEADER_SIZE + m->principal.len + m->text.len;
+        size_t size = FA_HEADER_SIZE + m->principal.len + m->text.len + m->n_values * 9u;
 
         if (m->n_items > FA_BATCH_MAX)
                 return fa_error(FAAS_E_LIMIT, "%s: %u items, at most %d fit a message",

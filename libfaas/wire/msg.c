@@ -36,6 +36,7 @@ static void release(struct fa_msg *m) {
                         fa_blob_unref(it->log);
         }
         free(m->names_own);
+        free(m->values);
         fa_blob_unref(m->envelope);
 }
 

@@ -47,6 +47,8 @@ enum fa_msg_type {
         FA_MSG_COLLECTED = 20,  /* client: I have these results */
         FA_MSG_PROGRESS = 21,   /* reserved */
         FA_MSG_ADOPT = 22,      /* dispatcher: these listed hand-outs go on, and I count them */
+        FA_MSG_QUERY = 23,      /* client: what are your numbers, who are your workers? */
+        FA_MSG_REPORT = 24,     /* dispatcher: its numbers, and its workers if asked for them */
         _FA_MSG_N
 };
 
@@ -61,7 +63,7 @@ struct fa_fence {
 enum { FA_STATE_NOT_FOUND = 16, FA_STATE_GONE = 17, FA_STATE_LOST = 18 };
 
 /* What a client asks with QUERY. */
-enum { FA_QUERY_STATS, FA_QUERY_WORKERS };
+enum { FA_QUERY_STATS, FA_QUERY_WORKERS, _FA_QUERY_N };
 
 /* What a worker says of a hand-out that it lists in REGISTER. */
 enum fa_held { FA_HELD_WAITING, FA_HELD_STARTED, FA_HELD_RESULT, _FA_HELD_N };
@@ -81,14 +83,33 @@ enum fa_payload_kind {
  */
 struct fa_item {
         struct faas_id id;
-        struct fa_fence fence;
+        union {
+                struct fa_fence fence;
+                struct {
+                        uint64_t from; /* REPORT: a worker's incarnation */
+                        uint64_t done; /* REPORT: results of it that counted */
+                };
+        };
         struct fa_slice function; /* name */
         struct fa_slice queue;    /* reserved: "" */
         struct fa_slice digest;   /* reserved: empty, or FA_DIGEST_LEN bytes */
-        uint32_t timeout_ms;
-        uint32_t max_strikes;
-        uint32_t max_retries;
-        uint32_t strikes;
+        /* The second ones: REPORT, of a worker. */
+        union {
+                uint32_t timeout_ms;
+                uint32_t n_slots;
+        };
+        union {
+                uint32_t max_strikes;
+                uint32_t held;
+        };
+        union {
+                uint32_t max_retries;
+                uint32_t grant;
+        };
+        union {
+                uint32_t strikes;
+                uint32_t silent_ms;
+        };
         int32_t code;
         uint8_t priority; /* reserved: 0 */
         /* REGISTER: enum fa_held; RESULT: COMPLETED or FAILED; ACCEPTED: 0 or FAAS_E_;
@@ -106,7 +127,8 @@ struct fa_msg {
         uint8_t type;
         uint8_t role;   /* HELLO: enum fa_role, client or worker */
         uint8_t mode;   /* WELCOME: 0 local, 1 push, 2 pull */
-        uint8_t more;   /* REGISTER: 1 if the list goes on; STATUS: 1 to get results too */
+        uint8_t more;   /* REGISTER, REPORT: 1 if the list goes on; STATUS: 1 to get results too */
+        uint8_t what;   /* QUERY, REPORT: FA_QUERY_ */
         uint8_t reason; /* DISCONNECT: FAAS_E_ value, 0 for an ordinary goodbye */
         /* From a dispatcher: the incarnation of the peer that it believes to talk to; 0, with
          * WELCOME: I do not know you, say HELLO.  To it: its epoch as last heard, only to be read
@@ -134,7 +156,9 @@ struct fa_msg {
         /* owned by the message: */
         struct fa_blob *envelope;   /* decoded from; the slices point into it */
         struct fa_slice *names_own; /* NULL, or where names points */
-        struct fa_msg *next;        /* for whoever keeps messages in a queue */
+        uint64_t *values;           /* REPORT: n_values numbers, by enum fa_stat */
+        uint32_t n_values;
+        struct fa_msg *next; /* for whoever keeps messages in a queue */
 };
 
 /* Empty message of a type; 0 items. 0 or -ENOMEM. */
@@ -162,7 +186,7 @@ int fa_msg_reserve(struct fa_msg *m, uint32_t n);
  * most, its payload not included: their sum stays within FA_ENVELOPE_ROOM.  Without texts and logs
  * FA_BATCH_MAX items always fit.
  */
-#define FA_HEADER_SIZE 64 /* of any message, at most, less its texts and names */
+#define FA_HEADER_SIZE 64 /* of any message, at most, less its texts, names and values */
 #define FA_ITEM_FIXED 64  /* of an item, at most, less its slices and blobs */
 #define FA_ENVELOPE_ROOM (FA_ENVELOPE_MAX - FA_HEADER_SIZE)
 

@@ -34,6 +34,8 @@
 #define H_N_SLOTS HEADER(n_slots, U32, 1, FA_SLOTS_MAX)
 #define H_MODE HEADER(mode, SET, 0, BITS_BELOW(3))
 #define H_MORE HEADER(more, SET, 0, BITS_BELOW(2))
+#define H_WHAT HEADER(what, SET, 0, BITS_BELOW(_FA_QUERY_N))
+#define H_VALUES HEADER(values, VALUES, 0, FA_VALUES_MAX)
 #define H_REASON HEADER(reason, SET, 0, BITS_BELOW(_FAAS_E_N))
 #define H_INTERVAL_MS HEADER(interval_ms, U32, 1, FA_TIMEOUT_MS_MAX)
 #define H_LIVENESS HEADER(liveness, U32, 1, FA_LIVENESS_MAX)
@@ -62,6 +64,13 @@
 #define I_TEXT ITEM(text, TEXT, 0, FA_TEXT_MAX)
 #define I_LOG ITEM(log, BIN, 0, FA_LOG_MAX)
 #define I_PAYLOAD ITEM(payload, PAYLOAD, 0, FA_PAYLOAD_MAX)
+#define I_FROM ITEM(from, U64, 0, UINT64_MAX)
+#define I_N_SLOTS ITEM(n_slots, U32, 1, FA_SLOTS_MAX)
+#define I_N_HELD ITEM(held, U32, 0, UINT32_MAX)
+#define I_GRANT ITEM(grant, U32, 0, UINT32_MAX)
+#define I_SILENT_MS ITEM(silent_ms, U32, 0, UINT32_MAX)
+#define I_DONE ITEM(done, U64, 0, UINT64_MAX)
+#define I_PEER_NAME ITEM(text, TEXT, 0, FA_PEER_NAME_MAX)
 /* .state means another thing in each of these messages. */
 #define I_HELD ITEM(state, SET, 0, BITS_BELOW(_FA_HELD_N))
 #define I_ENDED ITEM(state, SET, 0, BIT(FAAS_COMPLETED) | BIT(FAAS_FAILED))
@@ -192,6 +201,17 @@ static const struct fa_desc table[_FA_MSG_N] = {
                           .senders = DISPATCHER,
                           .header = FIELDS(H_SESSION),
                           .item = FIELDS(I_ID, I_FENCE)},
+        [FA_MSG_QUERY] = {.name = "QUERY", .senders = CLIENT, .header = FIELDS(H_WHAT)},
+        [FA_MSG_REPORT] = {.name = "REPORT",
+                           .senders = DISPATCHER,
+                           .header = FIELDS(H_WHAT, H_MORE, H_VALUES),
+                           .item = FIELDS(I_FROM,
+                                          I_N_SLOTS,
+                                          I_N_HELD,
+                                          I_GRANT,
+                                          I_SILENT_MS,
+                                          I_DONE,
+                                          I_PEER_NAME)},
 };
 
 const struct fa_desc *fa_desc_of(unsigned type) {

@@ -25,6 +25,7 @@ enum fa_kind {
         FA_KIND_NAMES,  /* array of at most max names: .names, .n_names */
         FA_KIND_STRS,   /* array of at most max strs of 1 to FA_ENDPOINT_MAX bytes: the same members
                          */
+        FA_KIND_VALUES, /* array of at most max u64: .values, .n_values */
         FA_KIND_TEXT,   /* str of at most max bytes, a blob */
         FA_KIND_BIN,    /* bin of at most max bytes, a blob */
         FA_KIND_PAYLOAD, /* [kind, length]; the bytes are in another frame; a blob */

@@ -5,7 +5,6 @@
  * a minute: what is found by silence only would come too late for the test.
  */
 #undef NDEBUG
-#include <criterion/parameterized.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/wait.h>

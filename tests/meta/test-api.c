@@ -13,18 +13,28 @@
 
 /* Only addresses: what the functions do is tested elsewhere.  A missing one does not link. */
 static void (*const volatile functions[])(void) = {
-        (void (*)(void))faas_call_fail,    (void (*)(void))faas_call_id,
-        (void (*)(void))faas_call_payload, (void (*)(void))faas_call_reserve,
-        (void (*)(void))faas_cancel,       (void (*)(void))faas_client_close,
-        (void (*)(void))faas_client_fd,    (void (*)(void))faas_client_on_done,
-        (void (*)(void))faas_client_open,  (void (*)(void))faas_client_process,
-        (void (*)(void))faas_error_text,   (void (*)(void))faas_id_format,
-        (void (*)(void))faas_id_parse,     (void (*)(void))faas_result,
-        (void (*)(void))faas_result_clear, (void (*)(void))faas_set_log,
-        (void (*)(void))faas_status,       (void (*)(void))faas_strerror,
-        (void (*)(void))faas_submit,       (void (*)(void))faas_submit_many,
-        (void (*)(void))faas_version,      (void (*)(void))faas_wait,
-        (void (*)(void))faas_wait_any,
+        (void (*)(void))faas_call_fail,        (void (*)(void))faas_call_id,
+        (void (*)(void))faas_call_payload,     (void (*)(void))faas_call_reserve,
+        (void (*)(void))faas_cancel,           (void (*)(void))faas_client_close,
+        (void (*)(void))faas_client_fd,        (void (*)(void))faas_client_on_done,
+        (void (*)(void))faas_client_open,      (void (*)(void))faas_client_process,
+        (void (*)(void))faas_client_stats,     (void (*)(void))faas_client_workers,
+        (void (*)(void))faas_dispatcher_fd,    (void (*)(void))faas_dispatcher_free,
+        (void (*)(void))faas_dispatcher_new,   (void (*)(void))faas_dispatcher_run,
+        (void (*)(void))faas_dispatcher_stats, (void (*)(void))faas_dispatcher_step,
+        (void (*)(void))faas_dispatcher_stop,  (void (*)(void))faas_dispatcher_url,
+        (void (*)(void))faas_error_text,       (void (*)(void))faas_id_format,
+        (void (*)(void))faas_id_parse,         (void (*)(void))faas_message_encode,
+        (void (*)(void))faas_message_free,     (void (*)(void))faas_result,
+        (void (*)(void))faas_result_clear,     (void (*)(void))faas_set_log,
+        (void (*)(void))faas_status,           (void (*)(void))faas_strerror,
+        (void (*)(void))faas_submit,           (void (*)(void))faas_submit_many,
+        (void (*)(void))faas_transport_error,  (void (*)(void))faas_transport_register,
+        (void (*)(void))faas_version,          (void (*)(void))faas_wait,
+        (void (*)(void))faas_wait_any,         (void (*)(void))faas_worker_fd,
+        (void (*)(void))faas_worker_free,      (void (*)(void))faas_worker_new,
+        (void (*)(void))faas_worker_run,       (void (*)(void))faas_worker_stats,
+        (void (*)(void))faas_worker_step,      (void (*)(void))faas_worker_stop,
 };
 
 /* The numbers are the ABI: a change here breaks programs that were not compiled again. */
@@ -70,6 +80,11 @@ static void check_constants(void) {
         assert(FAAS_ID_TEXT_LEN == 36);
         assert(FAAS_CLIENT_BUILTINS == 1);
         assert(FAAS_MODULE_ABI == 1);
+        assert(FAAS_TRANSPORT_VERSION == 1);
+        assert(FAAS_FRAMES_MAX == 258);
+        assert(FAAS_TRANSPORT_LISTEN == 0 && FAAS_TRANSPORT_CONNECT == 1);
+        assert(FAAS_CREDIT_AHEAD == 0 && FAAS_CREDIT_ON_REQUEST == 1);
+        assert(FAAS_TRANSPORT_MESSAGE == 0 && FAAS_TRANSPORT_UP == 1 && FAAS_TRANSPORT_DOWN == 2);
 }
 
 static void check_version(void) {
@@ -85,9 +100,15 @@ static void check_version(void) {
 static void check_initialisers(void) {
         struct faas_result result = FAAS_RESULT_INIT;
         struct faas_client_cfg cfg = FAAS_CLIENT_CFG_INIT;
+        struct faas_dispatcher_cfg dispatcher = FAAS_DISPATCHER_CFG_INIT;
+        struct faas_worker_cfg worker = FAAS_WORKER_CFG_INIT;
 
         assert(result.status == FAAS_QUEUED && !result.payload && !result.text && !result.owner_);
         assert(cfg.struct_size == sizeof(cfg) && cfg.flags == 0);
+        assert(dispatcher.struct_size == sizeof(dispatcher) && dispatcher.flags == 0);
+        assert(dispatcher.stop_fd == -1 && dispatcher.window_bytes == 0);
+        assert(worker.struct_size == sizeof(worker) && worker.flags == 0);
+        assert(worker.stop_fd == -1 && !worker.name);
 }
 
 int main(void) {

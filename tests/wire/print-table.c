@@ -87,6 +87,9 @@ static void print_kind(const struct fa_field *f) {
         case FA_KIND_STRS:
                 printf("array 0-%" PRIu64 " of str 1-%d", f->max, FA_ENDPOINT_MAX);
                 return;
+        case FA_KIND_VALUES:
+                printf("array 0-%" PRIu64 " of u64", f->max);
+                return;
         case FA_KIND_BIN:
                 printf("bin %" PRIu32 "-%" PRIu64, f->min, f->max);
                 return;

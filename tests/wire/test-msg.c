@@ -11,21 +11,12 @@
 #include <faas/error.h>
 
 #include "base/macros.h"
+#include "fill.h"
 #include "vector-file.h"
 #include "wire/table.h"
 
 static struct fa_slice slice(const char *s) {
         return (struct fa_slice){(const uint8_t *)s, strlen(s)};
-}
-
-static struct fa_blob *blob_of(size_t len, int c) {
-        struct fa_blob *b = NULL;
-        uint8_t *p;
-
-        assert(fa_blob_new_uninit(&b, &p, len) == 0);
-        if (len > 0)
-                memset(p, c, len);
-        return b;
 }
 
 static bool same_frames(const struct fa_frames *a, const struct fa_frames *b) {
@@ -44,97 +35,6 @@ static bool same_blob(const struct fa_blob *a, const struct fa_blob *b) {
                memcmp(fa_blob_ptr(a), fa_blob_ptr(b), fa_blob_len(a)) == 0;
 }
 
-/* Some role that may send the type. */
-static enum fa_role sender(unsigned type) {
-        const struct fa_desc *d = fa_desc_of(type);
-
-        return (enum fa_role)__builtin_ctz(d->senders);
-}
-
-/* A field set to its upper bound, or to something in the middle. */
-static void fill_field(const struct fa_field *f, void *base, bool max, unsigned k) {
-        static char names[FA_NAME_MAX + 1], text[FA_TEXT_MAX + 1];
-        static const uint8_t digest[FA_DIGEST_LEN] = {1, 2, 3};
-        void *at = (char *)base + f->offset;
-
-        memset(names, 'n', FA_NAME_MAX);
-        memset(text, 't', FA_TEXT_MAX);
-        switch ((enum fa_kind)f->kind) {
-        case FA_KIND_U8:
-                *(uint8_t *)at = (uint8_t)(max ? f->max : f->min);
-                return;
-        case FA_KIND_U32:
-                *(uint32_t *)at = max ? (uint32_t)f->max : f->min + k % 2;
-                return;
-        case FA_KIND_U64:
-                *(uint64_t *)at = max ? f->max : 1000000 + k;
-                return;
-        case FA_KIND_I32:
-                *(int32_t *)at = max ? INT32_MIN : (int32_t)k;
-                return;
-        case FA_KIND_SET:
-                *(uint8_t *)at =
-                        (uint8_t)(max ? 63 - __builtin_clzll(f->max) : __builtin_ctzll(f->max));
-                return;
-        case FA_KIND_ID:
-                memset(at, (int)k, sizeof(struct faas_id));
-                return;
-        case FA_KIND_FENCE:
-                *(struct fa_fence *)at = max ? (struct fa_fence){UINT64_MAX, UINT32_MAX, UINT64_MAX}
-                                             : (struct fa_fence){1, 2, 3 + k};
-                return;
-        case FA_KIND_STR:
-                *(struct fa_slice *)at = (struct fa_slice){(uint8_t *)text, max ? f->max : 3};
-                return;
-        case FA_KIND_NAME:
-                *(struct fa_slice *)at = (struct fa_slice){(uint8_t *)names, max ? f->max : f->min};
-                return;
-        case FA_KIND_DIGEST:
-                *(struct fa_slice *)at = (struct fa_slice){digest, max ? f->max : 0};
-                return;
-        case FA_KIND_NAMES:
-        case FA_KIND_STRS: {
-                struct fa_msg *m = base;
-
-                m->n_names = max ? (uint32_t)f->max : 2;
-                m->names = m->names_own = calloc(m->n_names, sizeof(*m->names));
-                for (uint32_t i = 0; i < m->n_names; i++)
-                        m->names_own[i] =
-                                (struct fa_slice){(uint8_t *)names, max ? FA_NAME_MAX : 1};
-                return;
-        }
-        case FA_KIND_TEXT:
-        case FA_KIND_BIN:
-                *(struct fa_blob **)at = blob_of(max ? f->max : k % 3, 'l');
-                return;
-        case FA_KIND_PAYLOAD:
-                *(struct fa_blob **)at = blob_of(max ? FA_INLINE_MAX + 1 : k % 7, 'p');
-                return;
-        }
-}
-
-static struct fa_msg *filled(unsigned type, uint32_t n_items, bool max) {
-        const struct fa_desc *d = fa_desc_of(type);
-        struct fa_msg *m = NULL;
-
-        assert(fa_msg_new(&m, (enum fa_msg_type)type) == 0);
-        m->epoch = max ? UINT64_MAX : 42;
-        for (const struct fa_field *f = d->header; f && f->name; f++)
-                fill_field(f, m, max, 1);
-        for (uint32_t i = 0; d->item && i < n_items; i++) {
-                struct fa_item *it = fa_msg_add(m);
-
-                assert(it);
-                for (const struct fa_field *f = d->item; f->name; f++)
-                        fill_field(f, it, max, i);
-                if (d->has_outcome && it->state == FAAS_COMPLETED)
-                        it->failure = FAAS_FAILURE_NONE;
-                if (d->has_outcome && it->state == FAAS_FAILED)
-                        it->failure = FAAS_FAILURE_CRASHED;
-        }
-        return m;
-}
-
 static void check_round_trip(unsigned type, uint32_t n_items, bool max) {
         FA_CLEANUP(fa_msg_freep) struct fa_msg *m = filled(type, n_items, max);
         FA_CLEANUP(fa_msg_freep) struct fa_msg *back = NULL;
@@ -142,7 +42,7 @@ static void check_round_trip(unsigned type, uint32_t n_items, bool max) {
         FA_CLEANUP(fa_frames_deinit) struct fa_frames b = FA_FRAMES_NULL;
 
         cr_assert_eq(fa_msg_encode(m, &a), 0, "%s: %s", fa_msg_name(type), faas_error_text());
-        cr_assert_eq(fa_msg_decode(&back, &a, sender(type), NULL), 0, "%s", faas_error_text());
+        cr_assert_eq(fa_msg_decode(&back, &a, fill_sender(type), NULL), 0, "%s", faas_error_text());
         cr_assert_eq(fa_msg_encode(back, &b), 0);
         cr_assert(same_frames(&a, &b));
         cr_assert_eq(back->type, type);
@@ -150,6 +50,9 @@ static void check_round_trip(unsigned type, uint32_t n_items, bool max) {
         cr_assert_eq(back->n_items, m->n_items);
         cr_assert_eq(back->session, m->session);
         cr_assert_eq(back->n_names, m->n_names);
+        cr_assert_eq(back->n_values, m->n_values);
+        for (uint32_t i = 0; i < m->n_values; i++)
+                cr_assert_eq(back->values[i], m->values[i]);
         for (uint32_t i = 0; i < m->n_items; i++) {
                 const struct fa_item *x = &m->items[i], *y = &back->items[i];
 
@@ -203,6 +106,7 @@ Test(msg, an_item_takes_no_more_than_its_size_says) {
                                 size = fa_item_size(&m->items[0]);
                         for (uint32_t i = 0; i < m->n_names; i++)
                                 names += m->names[i].len + 3;
+                        names += m->n_values * 9u;
                         if (n == 0)
                                 cr_assert_leq(len[0] + 2, FA_HEADER_SIZE + names + m->text.len +
                                                                   m->principal.len);
@@ -281,6 +185,8 @@ Test(msg, roles_may_send_what_the_table_says_and_nothing_else) {
                 [FA_MSG_COLLECTED] = "c--",
                 [FA_MSG_PROGRESS] = "---",
                 [FA_MSG_ADOPT] = "--d",
+                [FA_MSG_QUERY] = "c--",
+                [FA_MSG_REPORT] = "--d",
         };
 
         for (unsigned type = 0; type < _FA_MSG_N; type++) {

@@ -1,0 +1,310 @@
+/*
+ * zsock.c - one ROUTER or DEALER with its monitor
+ *
+ * libzmq's descriptors are edge-triggered in effect (any call on the socket may take the signal
+ * away although there is something to read), so they only wake: what is there is asked with
+ * fa_zsock_readable().
+ */
+#include "transport/zsock.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+#include <zmq.h>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/macros.h"
+#include "transport/zctx.h"
+
+#define QUEUE_MESSAGES 4096 /* for each peer and direction; what more is, waits at the sender */
+#define FRAME_MAX (FA_PAYLOAD_MAX + (int64_t)FA_ENVELOPE_MAX)
+#define LINGER_MS 200   /* for goodbyes, and what a slow peer still has to read */
+#define UNBIND_MS 1000  /* until libzmq's thread has closed a listening socket: usually 0.1 */
+#define BACKLOG 4096    /* a thousand workers may come at once; the kernel has its own limit */
+#define RECONNECT_MS 30 /* and not more than: */
+#define RECONNECT_MAX_MS 100
+#define CONNECT_MS 3000   /* then the next attempt */
+#define HANDSHAKE_MS 5000 /* for who connects and says nothing */
+#define UNACKED_MS 30000  /* a host that went away without a word: the connection breaks */
+#define FDS 4             /* two for the sockets, monitor's other end, epoll */
+
+static int set_int(void *sock, int option, int value) {
+        if (zmq_setsockopt(sock, option, &value, sizeof(value)) == 0)
+                return 0;
+        return fa_errno(errno, "ZeroMQ's option %d cannot be %d", option, value);
+}
+
+static int set_options(void *sock, enum faas_transport_end end) {
+        static const struct {
+                int option, value;
+        } both[] =
+                {
+                        {ZMQ_SNDHWM, QUEUE_MESSAGES},
+                        {ZMQ_RCVHWM, QUEUE_MESSAGES},
+                        {ZMQ_SNDTIMEO, 0},
+                        {ZMQ_RCVTIMEO, 0},
+                        {ZMQ_LINGER, 0}, /* until close() */
+                        {ZMQ_HANDSHAKE_IVL, HANDSHAKE_MS},
+                        {ZMQ_TCP_KEEPALIVE, 1},
+                        {ZMQ_TCP_KEEPALIVE_IDLE, 30},
+                        {ZMQ_TCP_KEEPALIVE_INTVL, 10},
+                        {ZMQ_TCP_KEEPALIVE_CNT, 3},
+                        {ZMQ_TCP_MAXRT, UNACKED_MS},
+                },
+          listen[] =
+                  {
+                          {ZMQ_ROUTER_MANDATORY, 1},
+                          {ZMQ_ROUTER_HANDOVER, 0},
+                          {ZMQ_BACKLOG, BACKLOG},
+                  },
+          connect[] = {
+                  {ZMQ_IMMEDIATE, 1}, /* nothing queues for a dispatcher that is not there */
+                  {ZMQ_RECONNECT_IVL, RECONNECT_MS},
+                  {ZMQ_RECONNECT_IVL_MAX, RECONNECT_MAX_MS},
+                  {ZMQ_CONNECT_TIMEOUT, CONNECT_MS},
+          };
+        const int64_t max = FRAME_MAX;
+        int r = 0;
+
+        if (zmq_setsockopt(sock, ZMQ_MAXMSGSIZE, &max, sizeof(max)) < 0)
+                return fa_errno(errno, "ZMQ_MAXMSGSIZE");
+        for (size_t i = 0; !r && i < FA_ARRAY_SIZE(both); i++)
+                r = set_int(sock, both[i].option, both[i].value);
+        if (end == FAAS_TRANSPORT_LISTEN)
+                for (size_t i = 0; !r && i < FA_ARRAY_SIZE(listen); i++)
+                        r = set_int(sock, listen[i].option, listen[i].value);
+        else
+                for (size_t i = 0; !r && i < FA_ARRAY_SIZE(connect); i++)
+                        r = set_int(sock, connect[i].option, connect[i].value);
+        return r;
+}
+
+/*
+ * The monitor is a pair of sockets.  Without a bound, because libzmq's thread would wait for room
+ * in it, and with it all connections of the process; an event has some 100 bytes.
+ */
+static int open_monitor(struct fa_zsock *z, void *ctx, enum faas_transport_end end) {
+        const int events =
+                ZMQ_EVENT_DISCONNECTED |
+                (end == FAAS_TRANSPORT_LISTEN ? ZMQ_EVENT_CLOSED : ZMQ_EVENT_HANDSHAKE_SUCCEEDED);
+        char name[64];
+        int r;
+
+        /* The socket's address is used by nobody else as long as the socket is there. */
+        snprintf(name, sizeof(name), "inproc://faas-monitor-%p", z->sock);
+        if (zmq_socket_monitor(z->sock, name, events) < 0)
+                return fa_errno(errno, "zmq_socket_monitor");
+        z->mon = zmq_socket(ctx, ZMQ_PAIR);
+        if (!z->mon)
+                return fa_errno(errno, "zmq_socket");
+        r = set_int(z->mon, ZMQ_RCVHWM, 0);
+        if (!r)
+                r = set_int(z->mon, ZMQ_LINGER, 0);
+        if (!r && zmq_connect(z->mon, name) < 0)
+                r = fa_errno(errno, "zmq_connect");
+        return r;
+}
+
+static int add_fd(int epoll, void *sock) {
+        struct epoll_event ev = {.events = EPOLLIN};
+        size_t size = sizeof(int);
+        int fd;
+
+        if (zmq_getsockopt(sock, ZMQ_FD, &fd, &size) < 0)
+                return fa_errno(errno, "ZMQ_FD");
+        if (epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &ev) < 0)
+                return fa_errno(errno, "epoll_ctl");
+        return 0;
+}
+
+static int open_sockets(struct fa_zsock *z, void *ctx, enum faas_transport_end end) {
+        int r;
+
+        z->epoll = epoll_create1(EPOLL_CLOEXEC);
+        if (z->epoll < 0)
+                return fa_errno(errno, "epoll_create1");
+        z->sock = zmq_socket(ctx, end == FAAS_TRANSPORT_LISTEN ? ZMQ_ROUTER : ZMQ_DEALER);
+        if (!z->sock)
+                return fa_errno(errno, "zmq_socket");
+        r = set_options(z->sock, end);
+        if (!r)
+                r = open_monitor(z, ctx, end);
+        if (!r)
+                r = add_fd(z->epoll, z->sock);
+        if (!r)
+                r = add_fd(z->epoll, z->mon);
+        return r;
+}
+
+/* Adds where it is bound to z->url. */
+static int add_url(struct fa_zsock *z, const struct fa_zaddr *a) {
+        char real[FA_ENDPOINT_MAX + 1];
+        const char *url = a->url;
+        size_t size = sizeof(real);
+        char *all;
+
+        /* Only tcp chooses; ipc shows the path as it is. */
+        if (a->scheme == FA_Z_TCP && zmq_getsockopt(z->sock, ZMQ_LAST_ENDPOINT, real, &size) == 0)
+                url = real;
+        if (asprintf(&all, "%s%s%s", z->url ? z->url : "", z->url ? "," : "", url) < 0)
+                return -ENOMEM;
+        free(z->url);
+        z->url = all;
+        return 0;
+}
+
+static int bind_one(struct fa_zsock *z, const char *url, size_t len) {
+        struct fa_zaddr a;
+        int r;
+
+        r = fa_zaddr_parse(&a, url, len, true);
+        if (!r && a.scheme == FA_Z_IPC)
+                r = fa_zaddr_clear_ipc(&a);
+        if (!r)
+                r = set_int(z->sock, ZMQ_IPV6, a.ipv6);
+        if (r)
+                return r;
+        if (zmq_bind(z->sock, a.url) < 0)
+                return fa_zaddr_error(&a, errno);
+        if (a.scheme != FA_Z_INPROC)
+                z->n_bound++;
+        return add_url(z, &a);
+}
+
+static int bind_all(struct fa_zsock *z, const char *urls) {
+        for (const char *p = urls;; p++) {
+                const size_t n = strcspn(p, ",");
+                int r = bind_one(z, p, n);
+                if (r)
+                        return r;
+                p += n;
+                if (!*p)
+                        return 0;
+        }
+}
+
+static int connect_one(struct fa_zsock *z, const char *url) {
+        struct fa_zaddr a;
+        int r;
+
+        r = fa_zaddr_parse(&a, url, strlen(url), false);
+        if (!r)
+                r = set_int(z->sock, ZMQ_IPV6, a.ipv6);
+        if (r)
+                return r;
+        if (zmq_connect(z->sock, a.url) < 0)
+                return fa_zaddr_error(&a, errno);
+        z->inproc = a.scheme == FA_Z_INPROC;
+        z->url = strdup(url);
+        return z->url ? 0 : -ENOMEM;
+}
+
+static size_t count_urls(const char *urls) {
+        size_t n = 1;
+
+        for (; *urls; urls++)
+                n += *urls == ',';
+        return n;
+}
+
+int fa_zsock_open(struct fa_zsock *ret, const struct faas_transport_cfg *cfg) {
+        struct fa_zsock z = {.epoll = -1, .pid = getpid()};
+        const char *url = cfg->url ? cfg->url : "";
+        void *ctx;
+        int r;
+
+        if (count_urls(url) > FA_ENDPOINTS_MAX)
+                return fa_error(-EINVAL, "at most %d URLs", FA_ENDPOINTS_MAX);
+        r = fa_zctx_get(&ctx, FDS + count_urls(url));
+        if (r)
+                return r;
+        r = open_sockets(&z, ctx, cfg->end);
+        if (!r)
+                r = cfg->end == FAAS_TRANSPORT_LISTEN ? bind_all(&z, url) : connect_one(&z, url);
+        if (r)
+                fa_zsock_close(&z);
+        else
+                *ret = z;
+        return r;
+}
+
+/*
+ * zmq_close() returns before the address is free and its file is gone, which the next to listen
+ * there would stumble over; so the sockets that listen are closed first, and their events awaited.
+ */
+static void unbind(struct fa_zsock *z) {
+        const uint64_t end = fa_now() + UNBIND_MS * FA_NS_PER_MS;
+        zmq_pollitem_t item = {.socket = z->mon, .events = ZMQ_POLLIN};
+        char *rest = NULL;
+
+        for (char *u = strtok_r(z->url, ",", &rest); u; u = strtok_r(NULL, ",", &rest))
+                (void)zmq_unbind(z->sock, u);
+        for (int value; z->n_bound > 0;) {
+                const unsigned event = fa_zsock_event(z, &value);
+                const uint64_t now = fa_now();
+
+                if (event == ZMQ_EVENT_CLOSED)
+                        z->n_bound--;
+                else if (!event && now >= end)
+                        return;
+                else if (!event && zmq_poll(&item, 1, fa_poll_ms(end, now)) < 0 && errno != EINTR)
+                        return;
+        }
+}
+
+void fa_zsock_close(struct fa_zsock *z) {
+        if (z->pid == getpid()) {
+                if (z->sock)
+                        (void)set_int(z->sock, ZMQ_LINGER, LINGER_MS);
+                if (z->n_bound > 0)
+                        unbind(z);
+                if (z->mon) {
+                        (void)zmq_socket_monitor(z->sock, NULL, 0);
+                        zmq_close(z->mon);
+                }
+                if (z->sock)
+                        zmq_close(z->sock);
+                fa_zctx_put();
+        }
+        if (z->epoll >= 0)
+                close(z->epoll);
+        free(z->url);
+}
+
+static bool has_input(void *sock) {
+        size_t size = sizeof(int);
+        int events = 0;
+
+        if (zmq_getsockopt(sock, ZMQ_EVENTS, &events, &size) < 0)
+                return true; /* recv() will say what is wrong */
+        return events & ZMQ_POLLIN;
+}
+
+bool fa_zsock_readable(const struct fa_zsock *z) {
+        return has_input(z->sock);
+}
+
+bool fa_zsock_noticed(const struct fa_zsock *z) {
+        return has_input(z->mon);
+}
+
+void fa_zsock_settle(const struct fa_zsock *z) {
+        (void)has_input(z->sock);
+}
+
+unsigned fa_zsock_event(const struct fa_zsock *z, int *ret_value) {
+        uint8_t event[6]; /* u16 number, u32 value; then a frame with the address */
+        uint16_t number = 0;
+        char rest[1];
+
+        if (zmq_recv(z->mon, event, sizeof(event), ZMQ_DONTWAIT) != sizeof(event))
+                return 0;
+        (void)zmq_recv(z->mon, rest, sizeof(rest), ZMQ_DONTWAIT);
+        memcpy(&number, event, sizeof(number));
+        memcpy(ret_value, event + sizeof(number), sizeof(*ret_value));
+        return number;
+}
