@@ -33,7 +33,7 @@ wrong '"12" is no task id; expected 36 characters' "$faas" status 12
 for command in result wait cancel; do
         wrong 'is no task id' "$faas" "$command" 018f3c2e-0000-7000-8000-00000000000g
 done
-wrong 'unknown scheme' "$faas" --url http://x stats
+wrong '"http' "$faas" --url http://x stats
 wrong 'local:0' "$faas" --url local:0 stats
 
 wrong 'unknown option -z' "$dispatcher" -z
