@@ -68,8 +68,8 @@ struct faas_client_cfg {
  *         FAAS_E_VERSION a module of another ABI; FAAS_E_EXISTS a function name twice;
  *         FAAS_E_LIMIT too many slots or functions; -EINVAL a malformed @url, name or @cfg;
  *         -ENOENT no helper program; -ECHILD the slots' parent ended at once, as when a module's
- *         constructor crashes; -ETIMEDOUT a constructor took over 10 s; -EMFILE, -EAGAIN (no
- *         process), -ENOMEM.
+ *         constructor exits or crashes; -ETIMEDOUT a constructor took over 10 s; -EMFILE, -EAGAIN
+ * (no process), -ENOMEM.
  */
 int faas_client_open(struct faas_client **ret,
                      const char *url,

@@ -13,6 +13,7 @@
 
 enum fa_mail_type {
         FA_MAIL_HELLO = 1, /* zygote: I live; value: its pid */
+        FA_MAIL_LOADING,   /* zygote: I am about to load a module; value: its place in the list */
         FA_MAIL_READY, /* zygote: all functions are loaded; data: their names, each with its NUL */
         FA_MAIL_REFUSED, /* zygote: I end; value: what fa_slots_open() returns; data: the text */
         FA_MAIL_SPAWN,   /* host: fork this slot; fds: its socket, its control page */

@@ -94,6 +94,13 @@ static int allocate(struct fa_slots *s) {
         return s->epoll < 0 ? fa_errno(errno, "cannot make the pool's epoll") : 0;
 }
 
+/* The zygote did not get as far as READY: was it a module that kept it from that? */
+static int blame(const struct fa_slots *s, int r, const char *module_did, const char *else_text) {
+        if (s->loading < 0)
+                return fa_error(r, "%s", else_text);
+        return fa_error(r, "module %s %s", s->modules[s->loading], module_did);
+}
+
 /* Until the zygote has loaded everything and has taken all our wishes. */
 static int wait_until_asked(struct fa_slots *s) {
         uint64_t until_ns = fa_now() + OPEN_WAIT_NS;
@@ -103,7 +110,9 @@ static int wait_until_asked(struct fa_slots *s) {
                 int r = fa_pool_mail(s);
 
                 if (r == 0 && s->state == FA_ZYGOTE_NONE)
-                        r = fa_error(-ECHILD, "the slots' parent process ended at once");
+                        r = blame(s, -ECHILD,
+                                  "ended the slots' parent process while it was being loaded",
+                                  "the slots' parent process ended at once");
                 if (r != 0)
                         return r;
                 struct pollfd p = {s->sock, POLLIN, 0};
@@ -119,7 +128,8 @@ static int wait_until_asked(struct fa_slots *s) {
                 }
                 (void)poll(&p, 1, wait_ms);
         }
-        return fa_error(-ETIMEDOUT, "a module took too long to load");
+        return blame(s, -ETIMEDOUT, "took over 10 s to load",
+                     "the slots' parent process did not answer in 10 s");
 }
 
 int fa_slots_open(struct fa_slots **ret, const struct fa_slots_cfg *cfg) {

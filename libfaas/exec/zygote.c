@@ -418,8 +418,13 @@ static void load(struct zygote *z, const struct fa_zygote_cfg *cfg) {
                 r = fa_registry_add(&z->registry, cfg->functions, "the host program");
         if (r == 0 && cfg->builtins)
                 r = fa_registry_add(&z->registry, fa_builtins, "the built-in functions");
-        for (const char *const *path = cfg->modules; r == 0 && path && *path; path++)
-                r = fa_registry_load(&z->registry, *path);
+        for (int i = 0; r == 0 && cfg->modules && cfg->modules[i]; i++) {
+                struct fa_mail loading = {.type = FA_MAIL_LOADING, .value = i};
+
+                /* First, because its constructors may end this process, or never return. */
+                (void)fa_mail_send(z->host, &loading, NULL);
+                r = fa_registry_load(&z->registry, cfg->modules[i]);
+        }
         if (r != 0)
                 refuse(z, r);
 

@@ -115,6 +115,34 @@ Test(modules, unresolved_symbol_is_named) {
         expect_refusal(module("unresolved"), false, FAAS_E_NOENT, "nobody_has_this", "");
 }
 
+/* The second of two, the first of which is fine. */
+static void expect_end(const char *name, int want, const char *words) {
+        char *bad = strdup(module(name)), *good = strdup(module("good"));
+        const char *modules[] = {good, bad, NULL};
+        struct fa_slots_cfg cfg = {.n_slots = 1, .modules = modules};
+        struct fa_slots *s = NULL;
+        int fds = th_count_fds();
+
+        cr_assert_eq(fa_slots_open(&s, &cfg), want, "%s", faas_error_text());
+        cr_assert_not_null(strstr(faas_error_text(), bad), "text: %s", faas_error_text());
+        cr_assert_not_null(strstr(faas_error_text(), words), "text: %s", faas_error_text());
+        cr_assert_eq(th_count_fds(), fds);
+        free(bad);
+        free(good);
+}
+
+Test(modules, constructor_that_exits_is_named) {
+        expect_end("exits", -ECHILD, "ended the slots' parent");
+}
+
+Test(modules, constructor_that_crashes_is_named) {
+        expect_end("crashes", -ECHILD, "ended the slots' parent");
+}
+
+Test(modules, constructor_that_hangs_is_named) {
+        expect_end("hangs", -ETIMEDOUT, "10 s");
+}
+
 Test(modules, same_module_twice_is_a_duplicate) {
         const char *modules[] = {module("good"), module("good"), NULL};
         struct fa_slots_cfg cfg = {.n_slots = 1, .modules = modules};
