@@ -47,7 +47,8 @@ struct faas_client_cfg {
  * faas_client_open() - get ready to submit
  * @ret:        where the client goes
  * @url:        "local:N": N slots, 1 to 1024, "local:" one per CPU;
- *              "local:N?load=FILE.so", any number of "&load=FILE.so": functions from modules
+ *              "local:N?load=FILE.so", any number of "&load=FILE.so": functions from modules; a
+ *              path from the root or from the present directory
  * @functions:  the program's own functions, ends with a row of NULLs; NULL: none.  Copied, except
  *              the code itself
  * @cfg:        NULL, or options; borrowed during the call
