@@ -62,7 +62,7 @@ struct task {
         struct fa_fence fence, strike_fence;
         struct fa_outcome outcome; /* FINAL, FINISHING */
         uint64_t order;            /* QUEUED: by acceptance */
-        uint64_t at_ns;            /* FINAL: since when */
+        uint64_t at_ns;            /* FINAL, INHERITED: since when */
         uint64_t listed;           /* session in whose REGISTER it stood last */
         uint32_t strikes, retries, unstarted;
         uint8_t state;
@@ -122,7 +122,7 @@ struct fa_disp {
                 **control_last; /* groups out of sequence: START, REBIND, RESTORE */
         uint32_t unanswered;
         uint64_t seq, answered_seq;
-        uint64_t tick_at_ns, sweep_at_ns, inherited_until_ns;
+        uint64_t tick_at_ns, sweep_at_ns;
         uint64_t phase;
         struct fa_disp_stats stats;
 };

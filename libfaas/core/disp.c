@@ -53,7 +53,6 @@ int fa_disp_new(struct fa_disp **ret, const struct fa_disp_cfg *cfg) {
         fa_list_init(&d->elsewhere);
         fa_outbox_init(&d->outbox);
         d->control_last = &d->control;
-        d->inherited_until_ns = FA_NEVER;
         if (fa_disp_store_start(d)) {
                 fa_disp_free(d);
                 return -ENOMEM;
@@ -290,21 +289,20 @@ static void judge_peers(struct fa_disp *d, uint64_t now_ns) {
         }
 }
 
-/* Those that no worker has claimed within one liveness period were lost with their worker. */
-static void release_inherited(struct fa_disp *d, uint64_t now_ns) {
-        struct fa_list *it;
-        struct fa_list *tmp;
-        bool waiting = false;
+/* When the next inherited task was waited for long enough: each for as long as a worker may be
+ * silent, whenever its partition was taken. */
+static uint64_t release_at(const struct fa_disp *d) {
+        struct fa_list *first = fa_list_first(&d->inherited);
 
-        if (now_ns < d->inherited_until_ns)
-                return;
-        d->inherited_until_ns = FA_NEVER;
-        fa_list_for_each (it, &d->parts)
-                waiting |= !fa_list_entry(it, struct part, link)->loaded;
-        fa_list_for_each_safe (it, tmp, &d->inherited)
-                fa_disp_queue(d, fa_list_entry(it, struct task, link), false);
-        if (waiting)
-                d->inherited_until_ns = now_ns + d->cfg.heartbeat_ns;
+        return first ? later(fa_list_entry(first, struct task, link)->at_ns, fa_disp_patience(d))
+                     : FA_NEVER;
+}
+
+/* Their hand-outs were lost with their workers, or never were. */
+static void release_inherited(struct fa_disp *d, uint64_t now_ns) {
+        while (release_at(d) <= now_ns)
+                fa_disp_queue(d, fa_list_entry(fa_list_first(&d->inherited), struct task, link),
+                              false);
 }
 
 void fa_disp_tick(struct fa_disp *d, uint64_t now_ns) {
@@ -330,7 +328,7 @@ uint64_t fa_disp_deadline(const struct fa_disp *d) {
         if (!fa_list_empty(&d->finals))
                 at = FA_MIN(at, fa_list_entry(fa_list_first(&d->finals), struct task, link)->at_ns +
                                         d->cfg.retain_ns);
-        return FA_MIN(at, d->inherited_until_ns);
+        return FA_MIN(at, release_at(d));
 }
 
 struct fa_outbox *fa_disp_outbox(struct fa_disp *d) {

@@ -319,11 +319,14 @@ static void give_back(struct fa_work *w, uint64_t now_ns) {
 
                 if (!counted && !w->draining)
                         continue;
-                if (counted && !fa_work_item(w, h->from, FA_MSG_RETURN, h, now_ns))
-                        return;
                 if (h->from)
                         h->from->n_held--;
-                w->n_waiting--;
+                w->n_waiting--; /* before: what goes back must not count in the grant */
+                if (counted && !fa_work_item(w, h->from, FA_MSG_RETURN, h, now_ns)) {
+                        h->from->n_held++;
+                        w->n_waiting++;
+                        return;
+                }
                 fa_work_held_free(w, h);
         }
 }

@@ -373,7 +373,7 @@ static void machine_new(struct world *w, int n) {
 static void tell_peers(struct world *w, int d, enum fa_event_kind kind) {
         for (int n = w->n_d; n < w->n_nodes; n++) {
                 struct fa_event ev = {.kind = kind, .peer = (uint64_t)(d + 1)};
-                if (w->nodes[n].alive && !stalled(w, &w->nodes[n]) && chance(w, 700))
+                if (w->nodes[n].alive && !stalled(w, &w->nodes[n]) && chance(w, 300))
                         node_event(w, n, &ev);
         }
 }

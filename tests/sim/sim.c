@@ -35,6 +35,7 @@ static const struct profile profiles[] = {
         {.name = "restarts among failing slots",
          .n_d = 2,
          .disp_crash = 40,
+         .dup = 300,
          .poison = 30,
          .slot_crash = 30},
         {.name = "paused dispatcher", .n_d = 1, .disp_stall = 20},
