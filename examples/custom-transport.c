@@ -207,14 +207,12 @@ static void pipes_close(struct faas_transport *t) {
 }
 
 static int pipes_open(struct faas_transport **ret, const struct faas_transport_cfg *cfg) {
-        static const char prefix[] = "unix://";
         const char *url = cfg->url ? cfg->url : "";
-        const char *path = url + sizeof(prefix) - 1;
+        const char *path = strncmp(url, "unix://", 7) == 0 ? url + 7 : "";
         struct faas_transport *t;
         int r = 0;
 
-        if (strncmp(url, prefix, sizeof(prefix) - 1) != 0 || !*path ||
-            strlen(path) >= sizeof(t->addr.sun_path))
+        if (!*path || strlen(path) >= sizeof(t->addr.sun_path))
                 return faas_transport_error(-EINVAL, "\"%s\": expected unix:///PATH", url);
         t = calloc(1, sizeof(*t));
         if (!t)
