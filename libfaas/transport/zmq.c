@@ -314,6 +314,10 @@ static bool tell(struct faas_transport *t, bool drained, struct faas_transport_e
                 t->say_up = t->say_down = false;
                 *ret = (struct faas_transport_event){.kind = t->up ? FAAS_TRANSPORT_UP
                                                                    : FAAS_TRANSPORT_DOWN};
+                if (!t->up) {
+                        fa_zsock_hang_up(&t->z);
+                        t->redial_ns = fa_now() + REDIAL_NS;
+                }
                 return true;
         }
         if (drained)

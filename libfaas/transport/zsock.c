@@ -25,7 +25,7 @@
 #define QUEUE_MESSAGES 4096 /* for each peer and direction; what more is, waits at the sender */
 #define FRAME_MAX (FA_PAYLOAD_MAX + (int64_t)FA_ENVELOPE_MAX)
 #define LINGER_MS 200   /* for goodbyes, and what a slow peer still has to read */
-#define UNBIND_MS 1000  /* until libzmq's thread has closed a listening socket: usually 0.1 */
+#define CLOSE_MS 1000   /* until libzmq's thread has closed a socket: the linger at most */
 #define BACKLOG 4096    /* a thousand workers may come at once; the kernel has its own limit */
 #define RECONNECT_MS 30 /* and not more than: */
 #define RECONNECT_MAX_MS 100
@@ -91,31 +91,32 @@ static int set_options(void *sock, enum faas_transport_end end) {
 }
 
 /*
- * The monitor is a pair of sockets.  Without a bound, because libzmq's thread would wait for room
- * in it, and with it all connections of the process; an event has some 100 bytes.
+ * The monitor is a pair of sockets.  libzmq's own threads wait where it has no room or no reader,
+ * and with them all connections of the process: so it has no bound (an event has some 100 bytes),
+ * and is read until libzmq says that nothing follows (close_sockets()).
  */
 static int open_monitor(struct fa_zsock *z, void *ctx, enum faas_transport_end end) {
-        const int events = ZMQ_EVENT_DISCONNECTED |
-                           (end == FAAS_TRANSPORT_LISTEN
-                                    ? ZMQ_EVENT_CLOSED | ZMQ_EVENT_MONITOR_STOPPED
-                                    : ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_CONNECT_RETRIED);
+        int events = ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_MONITOR_STOPPED;
         char name[64];
         int r;
 
-        /* Not the socket's address: the name of the last that stood there may still be in use. */
-        snprintf(name, sizeof(name), "inproc://faas-monitor-%llu",
-                 atomic_fetch_add(&n_monitors, 1));
-        if (zmq_socket_monitor(z->sock, name, events) < 0)
-                return fa_errno(errno, "zmq_socket_monitor");
         z->mon = zmq_socket(ctx, ZMQ_PAIR);
         if (!z->mon)
                 return fa_errno(errno, "zmq_socket");
         r = set_int(z->mon, ZMQ_RCVHWM, 0);
         if (!r)
                 r = set_int(z->mon, ZMQ_LINGER, 0);
-        if (!r && zmq_connect(z->mon, name) < 0)
-                r = fa_errno(errno, "zmq_connect");
-        return r;
+        if (r)
+                return r;
+        /* Not the socket's address: the name of the last that stood there may still be in use. */
+        snprintf(name, sizeof(name), "inproc://faas-monitor-%llu",
+                 atomic_fetch_add(&n_monitors, 1));
+        if (end == FAAS_TRANSPORT_CONNECT)
+                events |= ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_CONNECT_RETRIED;
+        if (zmq_socket_monitor(z->sock, name, events) < 0)
+                return fa_errno(errno, "zmq_socket_monitor");
+        z->monitored = true;
+        return zmq_connect(z->mon, name) < 0 ? fa_errno(errno, "zmq_connect") : 0;
 }
 
 static int add_fd(int epoll, void *sock) {
@@ -130,21 +131,32 @@ static int add_fd(int epoll, void *sock) {
         return 0;
 }
 
-static int open_sockets(struct fa_zsock *z, void *ctx, enum faas_transport_end end) {
+/* Nothing breaks inside a process, and an end there closes when the others took notice. */
+static bool only_inproc(const char *urls) {
+        for (const char *p = urls; p; p = strchr(p, ',')) {
+                p += *p == ',';
+                if (strncmp(p, "inproc:", 7) != 0)
+                        return false;
+        }
+        return true;
+}
+
+static int open_sockets(struct fa_zsock *z, void *ctx, const struct faas_transport_cfg *cfg) {
+        const bool monitor = !only_inproc(cfg->url ? cfg->url : "");
         int r;
 
         z->epoll = epoll_create1(EPOLL_CLOEXEC);
         if (z->epoll < 0)
                 return fa_errno(errno, "epoll_create1");
-        z->sock = zmq_socket(ctx, end == FAAS_TRANSPORT_LISTEN ? ZMQ_ROUTER : ZMQ_DEALER);
+        z->sock = zmq_socket(ctx, cfg->end == FAAS_TRANSPORT_LISTEN ? ZMQ_ROUTER : ZMQ_DEALER);
         if (!z->sock)
                 return fa_errno(errno, "zmq_socket");
-        r = set_options(z->sock, end);
-        if (!r)
-                r = open_monitor(z, ctx, end);
+        r = set_options(z->sock, cfg->end);
+        if (!r && monitor)
+                r = open_monitor(z, ctx, cfg->end);
         if (!r)
                 r = add_fd(z->epoll, z->sock);
-        if (!r)
+        if (!r && monitor)
                 r = add_fd(z->epoll, z->mon);
         return r;
 }
@@ -157,7 +169,7 @@ static int add_url(struct fa_zsock *z, const struct fa_zaddr *a) {
         char *all;
 
         /* Only tcp chooses; ipc shows the path as it is. */
-        if (z->n_bound > 0 && a->scheme == FA_Z_TCP &&
+        if (z->listens && a->scheme == FA_Z_TCP &&
             zmq_getsockopt(z->sock, ZMQ_LAST_ENDPOINT, real, &size) == 0)
                 url = real;
         const size_t had = z->url ? strlen(z->url) : 0;
@@ -186,8 +198,6 @@ static int bind_one(struct fa_zsock *z, const char *url, size_t len) {
                 return r;
         if (zmq_bind(z->sock, a.url) < 0)
                 return fa_zaddr_error(&a, errno);
-        if (a.scheme != FA_Z_INPROC)
-                z->n_bound++;
         if (a.scheme == FA_Z_IPC && lstat(a.rest, &st) == 0) {
                 z->files[z->n_urls].dev = st.st_dev;
                 z->files[z->n_urls].ino = st.st_ino;
@@ -261,7 +271,7 @@ int fa_zsock_open(struct fa_zsock *ret, const struct faas_transport_cfg *cfg) {
         r = fa_zctx_get(&ctx, FDS + count_urls(url));
         if (r)
                 return r;
-        r = open_sockets(&z, ctx, cfg->end);
+        r = open_sockets(&z, ctx, cfg);
         if (!r)
                 r = cfg->end == FAAS_TRANSPORT_LISTEN ? bind_all(&z, url) : connect_one(&z, url);
         if (r)
@@ -299,36 +309,41 @@ static void unlist(struct fa_zsock *z) {
 
 /*
  * zmq_close() returns before the address is free, which the next to listen there would stumble
- * over; so the monitor's word for it is awaited.
+ * over; the monitor's last word comes when all is sent or the linger is over.  False: it does not
+ * come.
  */
-static void await_closed(struct fa_zsock *z) {
-        const uint64_t end = fa_now() + UNBIND_MS * FA_NS_PER_MS;
+static bool await_end(struct fa_zsock *z) {
+        const uint64_t end = fa_now() + CLOSE_MS * FA_NS_PER_MS;
         zmq_pollitem_t item = {.socket = z->mon, .events = ZMQ_POLLIN};
 
-        for (int value; z->n_bound > 0;) {
+        for (int value;;) {
                 const unsigned event = fa_zsock_event(z, &value);
                 const uint64_t now = fa_now();
 
-                if (event == ZMQ_EVENT_CLOSED)
-                        z->n_bound--;
-                else if (event == ZMQ_EVENT_MONITOR_STOPPED || (!event && now >= end))
-                        return;
-                else if (!event && zmq_poll(&item, 1, fa_poll_ms(end, now)) < 0 && errno != EINTR)
-                        return;
+                if (event == ZMQ_EVENT_MONITOR_STOPPED)
+                        return true;
+                if (event)
+                        continue;
+                if (now >= end || (zmq_poll(&item, 1, fa_poll_ms(end, now)) < 0 && errno != EINTR))
+                        return false;
         }
 }
 
 static void close_sockets(struct fa_zsock *z) {
+        bool ended = true;
+
         if (z->sock) {
                 (void)set_int(z->sock, ZMQ_LINGER, LINGER_MS);
                 if (z->listens && z->url)
                         unlist(z);
                 zmq_close(z->sock);
+                ended = !z->monitored || await_end(z);
         }
-        if (z->mon) {
-                await_closed(z);
+        /* Else libzmq's thread waits for a reader that is gone: better a socket that is lost. */
+        if (!ended)
+                return;
+        if (z->mon)
                 zmq_close(z->mon);
-        }
         fa_zctx_put();
 }
 
@@ -354,7 +369,7 @@ bool fa_zsock_readable(const struct fa_zsock *z) {
 }
 
 bool fa_zsock_noticed(const struct fa_zsock *z) {
-        return has_input(z->mon);
+        return z->mon && has_input(z->mon);
 }
 
 void fa_zsock_settle(const struct fa_zsock *z) {
@@ -366,6 +381,8 @@ unsigned fa_zsock_event(const struct fa_zsock *z, int *ret_value) {
         uint16_t number = 0;
         char rest[1];
 
+        if (!z->mon)
+                return 0;
         if (zmq_recv(z->mon, event, sizeof(event), ZMQ_DONTWAIT) != sizeof(event))
                 return 0;
         (void)zmq_recv(z->mon, rest, sizeof(rest), ZMQ_DONTWAIT);

@@ -408,7 +408,7 @@ static bool all_down(void *arg) {
 
 /* Nothing tells of their ends, and they are found all the same. */
 Test(zmq, peers_inside_the_process_that_ended_are_not_kept_for_ever) {
-        enum { N = 500, KEPT = 8 };
+        enum { N = 500, KEPT = 200 };
         struct count c = {.t = listen_at("inproc://many"), .wanted = N - KEPT};
 
         for (unsigned i = 0; i < N; i++) {
