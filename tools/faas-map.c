@@ -323,7 +323,7 @@ int fa_map(const struct fa_command_line *l) {
                 fa_say_error("no memory for %d lines", IN_FLIGHT);
                 return FA_EXIT_ERROR;
         }
-        fa_progress_start(0);
+        fa_progress_start();
         if (fa_progress_on())
                 m.total = fa_lines_count(STDIN_FILENO);
         status = turns(&m);

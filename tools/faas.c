@@ -119,8 +119,8 @@ static int open_client(struct fa_command_line *l, const char *url) {
         r = faas_client_open(&l->client, url, NULL, &cfg);
         if (r == 0)
                 return FA_EXIT_OK;
-        fa_say_error("%s", faas_error_text());
-        return r == -EINVAL || r == FAAS_E_NOENT ? FA_EXIT_USAGE : FA_EXIT_ERROR;
+        int status = fa_explain(r, NULL);
+        return r == -EINVAL || r == FAAS_E_NOENT ? FA_EXIT_USAGE : status;
 }
 
 int main(int argc, char **argv) {

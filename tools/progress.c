@@ -49,7 +49,7 @@ static void hide(void) {
         bar.drawn_ms = 0;
 }
 
-void fa_progress_start(uint64_t total) {
+void fa_progress_start(void) {
         const char *term = getenv("TERM"); /* NOLINT(concurrency-mt-unsafe) */
         struct sigaction sa = {.sa_handler = clear_and_die, .sa_flags = (int)SA_RESETHAND};
 
@@ -62,7 +62,6 @@ void fa_progress_start(uint64_t total) {
         (void)sigaction(SIGTERM, &sa, NULL);
         (void)sigaction(SIGHUP, &sa, NULL);
         fa_say_before(hide);
-        fa_progress_show(0, total, 0);
 }
 
 bool fa_progress_on(void) {
