@@ -1,8 +1,11 @@
 /*
  * channel.h - what host and slot say to each other: the frames, and the control page
  *
- * A program in any language can be a slot: it needs a stream socket, this file, and (only for
- * exact recall and time-outs) one shared page.
+ * A program in any language can be a slot: it needs a stream socket, this file, and the one shared
+ * page, on which it has to claim each task before it begins it.  A host that finds no claim where
+ * there is a result takes the page for broken: it ends the slot at the next recall, and blames the
+ * oldest task without a result for the slot's death.  Only .deadline_ns and .watch_at may be left
+ * alone; then there are no time-outs.
  *
  * Frames.  Both directions of the stream are frames: a header of 16 bytes, little-endian,
  *
@@ -18,7 +21,8 @@
  *         but at least one; the payload.  Behind the frame stand 1 to 16 NULs so that the next one
  *         begins at a multiple of 16 again: whoever reads into an aligned buffer finds name and
  *         payload NUL-terminated, and the payload aligned, without a copy.
- * RESULT  slot to host, in the order of the tasks.  The text (only of a failure), then the payload
+ * RESULT  slot to host, in the order of the tasks; none for a task whose claim was refused, because
+ *         the host has taken it back.  The text (only of a failure), then the payload
  *         (only of a success).  No padding: the host copies it anyway.
  * PROGRESS is reserved.
  *

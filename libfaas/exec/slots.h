@@ -4,11 +4,15 @@
  * The owner (run/) hands tasks to numbered slots and takes events out; both never block.  The pool
  * owns the zygote, one socketpair and one control page per slot, and an epoll fd over all of them.
  *
- * Processes.  The zygote is double-forked when the pool opens, so it is nobody's child; it has no
- * fd but its own socket, the slots' stderr pipes and /dev/null on 0 and 1, default signals, and
- * ends with EOF on its socket.  It forks each slot, reaps it, keeps the last FA_LOG_MAX bytes of
- * its standard error, kills it when its task's time is over (also while the host sleeps or is
- * stopped), and ends whatever a dead slot left running (subreaper, process group).
+ * Processes.  The zygote is double-forked when the pool opens, so it is nobody's child; of the
+ * host's descriptors it keeps none.  It has its own socket, a signalfd and an eventfd (also the
+ * slots', to wake it for an earlier deadline), the read end of each slot's standard error,
+ * /dev/null on 0, 1 and 2, and whatever a module's constructor opened; a slot has its socket, the
+ * eventfd, /dev/null on 0 and 1 and its standard error.  Signals are at their defaults, but SIGCHLD
+ * is blocked in the zygote.  It ends with EOF on its socket.  It forks each slot, reaps it, keeps
+ * the last FA_LOG_MAX bytes of its standard error, kills it when its task's time is over (also
+ * while the host sleeps or is stopped), and ends whatever a dead slot left running (subreaper,
+ * process group).
  *
  * Order.  A slot runs its tasks in the order in which they were given, and several may wait in its
  * socket.  Before a slot starts a task it claims it on the control page, one compare-and-swap on
