@@ -137,31 +137,17 @@ static bool owns_all(struct fa_memory *m, const struct fa_group *g) {
         return true;
 }
 
-/*
- * Whoever lived when the store went down gets a whole lease to come back in.  An epoch that owns
- * nothing was fenced before: it has nothing to write again, and nobody waits for it.
- */
-static void renew_all(struct fa_memory *m, const struct fa_mem_lease *me) {
-        struct fa_list *it;
-        struct fa_list *tmp;
-
-        fa_list_for_each_safe (it, tmp, &m->leases) {
-                struct fa_mem_lease *l = fa_list_entry(it, struct fa_mem_lease, link);
-                if (l == me || owns_any(m, l->epoch))
-                        l->tick = m->tick;
-                else
-                        lease_free(m, l);
-        }
-}
-
 /* One tick at most, however long the gap was; my lease is as young as can be. */
 static void renew(struct fa_memory *m, struct fa_mem_lease *me, uint64_t now_ns) {
+        struct fa_list *it;
+
         if (now_ns - m->tick_at_ns >= m->cfg.tick_ns) {
                 m->tick += fa_rule(TICK_ONE) ? 1 : (now_ns - m->tick_at_ns) / m->cfg.tick_ns;
                 m->tick_at_ns = now_ns;
         }
         if (m->renew_all && fa_rule(RENEW_ALL))
-                renew_all(m, me);
+                fa_list_for_each (it, &m->leases)
+                        fa_list_entry(it, struct fa_mem_lease, link)->tick = m->tick;
         m->renew_all = false;
         me->tick = m->tick;
 }
