@@ -153,7 +153,7 @@ static void put_envelope(struct fa_mp_writer *w, const struct fa_msg *m, const s
 
 /* 0, or FAAS_E_LIMIT naming the item that is too large; *ret_size: the envelope at most. */
 static int measure(const struct fa_msg *m, size_t *ret_size) {
-        size_t size = FA_HEADER_SIZE + m->principal.len + m->text.len + m->n_values * 9u;
+        size_t size = FA_HEADER_SIZE + m->principal.len + m->text.len + (size_t)m->n_values * 9;
 
         if (m->n_items > FA_BATCH_MAX)
                 return fa_error(FAAS_E_LIMIT, "%s: %u items, at most %d fit a message",
