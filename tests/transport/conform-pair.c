@@ -330,6 +330,7 @@ Test(conform_pair, an_end_calls_when_it_has_something_and_is_quiet_else) {
                 cr_assert(th_until(quiet, &(struct ask){&b, b.near}, WAIT_MS));
                 cr_assert(th_until(quiet, &(struct ask){&b, far}, WAIT_MS));
                 end_send(&b, far, 0, message(i, 1, 10));
+                cr_assert(th_until(calls, &(struct ask){&b, b.near}, WAIT_MS));
                 /* A send in between must not take the call away. */
                 end_send(&b, b.near, peer, message(i, 1, 10));
                 cr_assert(th_until(calls, &(struct ask){&b, b.near}, WAIT_MS));

@@ -89,6 +89,29 @@ Test(conform_remote, a_dispatcher_that_goes_and_comes_back_is_down_and_up) {
         bed_close(&b);
 }
 
+Test(conform_remote, what_was_sent_to_one_that_went_is_not_heard_by_the_next) {
+        struct bed b;
+        uint64_t peer;
+        struct got *g;
+
+        bed_open(&b);
+        struct end *far = bed_meet(&b, &peer);
+        bed_end(&b, b.near);
+        for (unsigned i = 0; i < 10; i++) { /* it may not have noticed, or it has */
+                struct fa_msg *m = message(i, 1, 10);
+                if (end_try(&b, far, 0, m))
+                        fa_msg_free(m);
+        }
+        got_free(bed_expect(&b, far, FAAS_TRANSPORT_DOWN));
+        bed_listen(&b);
+        got_free(bed_expect(&b, far, FAAS_TRANSPORT_UP));
+        end_send(&b, far, 0, message(77, 0, 0));
+        g = bed_expect(&b, b.near, FAAS_TRANSPORT_MESSAGE);
+        cr_assert_eq(number_of(g), 77);
+        got_free(g);
+        bed_close(&b);
+}
+
 Test(conform_remote, nothing_can_be_sent_before_the_other_end_is_there) {
         struct bed b;
 
