@@ -57,10 +57,10 @@ struct faas_client_cfg {
  * faas_client_open() - get ready to submit
  * @ret:        where the client goes
  * @url:        "local:N": N slots, 1 to 1024, "local:" one per CPU;
- *              "local:N?load=FILE.so", any number of "&load=FILE.so": functions from modules, a path
- *              from the root or from the present directory;
- *              "tcp://host:5555" and the like: a dispatcher; "tcp://a:5555,tcp://b:5555", up to 16:
- *              the first that answers, and another one when it falls silent
+ *              "local:N?load=FILE.so", any number of "&load=FILE.so": functions from modules, a
+ * path from the root or from the present directory; "tcp://host:5555" and the like: a dispatcher;
+ * "tcp://a:5555,tcp://b:5555", up to 16: the first that answers, and another one when it falls
+ * silent
  * @functions:  local: the program's own functions, ends with a row of NULLs; NULL: none.  Copied,
  *              except the code itself.  Elsewhere NULL: workers bring the functions
  * @cfg:        NULL, or options; borrowed during the call
