@@ -1,7 +1,7 @@
 #!/bin/sh
-# check.sh HELLO EMBED HASH-FILES - the examples do what they say
+# check.sh HELLO EMBED HASH-FILES CUSTOM-TRANSPORT - the examples do what they say
 set -eu
-hello=$(realpath "$1") embed=$(realpath "$2") hash=$(realpath "$3")
+hello=$(realpath "$1") embed=$(realpath "$2") hash=$(realpath "$3") custom=$(realpath "$4")
 scratch=$(mktemp -d "${TMPDIR:-/tmp}/faas-examples-XXXXXX")
 trap 'rm -rf "$scratch"' EXIT
 cd "$scratch"
@@ -39,3 +39,11 @@ status=0
 "$hash" 0 </dev/null 2>errors || status=$?
 [ "$status" -eq 2 ]
 grep -q 'local:0' errors
+
+"$custom" "$scratch/pipe" >got
+printf 'up\ndown\n' | diff - got
+[ ! -e pipe ]
+status=0
+"$custom" nowhere/pipe 2>errors || status=$?
+[ "$status" -eq 1 ]
+grep -q 'unix://nowhere/pipe' errors

@@ -57,7 +57,8 @@ struct faas_client_cfg {
  * faas_client_open() - get ready to submit
  * @ret:        where the client goes
  * @url:        "local:N": N slots, 1 to 1024, "local:" one per CPU;
- *              "local:N?load=FILE.so", any number of "&load=FILE.so": functions from modules;
+ *              "local:N?load=FILE.so", any number of "&load=FILE.so": functions from modules, a path
+ *              from the root or from the present directory;
  *              "tcp://host:5555" and the like: a dispatcher; "tcp://a:5555,tcp://b:5555", up to 16:
  *              the first that answers, and another one when it falls silent
  * @functions:  local: the program's own functions, ends with a row of NULLs; NULL: none.  Copied,
@@ -83,8 +84,8 @@ struct faas_client_cfg {
  *         FAAS_E_LIMIT too many slots, functions or dispatchers; -EINVAL a malformed @url, name or
  *         @cfg, local: among dispatchers, functions or FAAS_CLIENT_BUILTINS without local:;
  *         -ENOENT no helper program; -ECHILD the slots' parent ended at once, as when a module's
- *         constructor crashes; -ETIMEDOUT a constructor took over 10 s; -EMFILE, -EAGAIN (no
- *         process), -ENOMEM.
+ *         constructor exits or crashes; -ETIMEDOUT a constructor took over 10 s; -EMFILE, -EAGAIN
+ * (no process), -ENOMEM.
  */
 int faas_client_open(struct faas_client **ret,
                      const char *url,

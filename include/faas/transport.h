@@ -84,7 +84,8 @@ struct faas_transport_cfg {
 enum faas_transport_event_kind {
         FAAS_TRANSPORT_MESSAGE, /* .peer sent something: .message, or else .frames */
         FAAS_TRANSPORT_UP,      /* CONNECT: the connection is there (again) */
-        FAAS_TRANSPORT_DOWN /* LISTEN: .peer is gone, its number is never used again; CONNECT: the
+        FAAS_TRANSPORT_DOWN /* LISTEN: .peer is gone, its number is never used again, and nothing of
+                               it comes after this; not for who never sent anything.  CONNECT: the
                                connection broke, and UP follows when it is there again */
 };
 
@@ -99,7 +100,8 @@ struct faas_transport_event {
         struct faas_message *message;
         /* Between processes: its bytes, the transport's until it is called again. */
         const struct faas_frame *frames;
-        size_t n_frames; /* 1 to FAAS_FRAMES_MAX; more are refused as damaged */
+        size_t n_frames; /* at least 1; a peer that sends more than FAAS_FRAMES_MAX is refused, and
+                            whatever is beyond that number need not be brought */
 };
 
 /* The table.  All pointers stay valid as long as the process; new members come at the end. */
@@ -121,12 +123,15 @@ struct faas_transport_ops {
         int (*open)(struct faas_transport **ret, const struct faas_transport_cfg *cfg);
 
         /* MANDATORY.  Frees all.  What send() took and has not left yet is given a short time
-         * (milliseconds), then dropped. */
+         * (milliseconds), then dropped.  The address is free when this returns.  In a fork of the
+         * process that opened it: frees memory and closes descriptors, and is not seen elsewhere.
+         */
         void (*close)(struct faas_transport *t);
 
         /*
          * MANDATORY.  What to poll for input: level-triggered, the same for its whole life,
-         * readable while recv() has something, except as deadline() says.
+         * readable while recv() has something, except as deadline() says; and quiet when there is
+         * nothing to do.
          */
         int (*fd)(const struct faas_transport *t);
 
@@ -142,8 +147,13 @@ struct faas_transport_ops {
          * as sent when it was taken; it may be lost later if the connection breaks.
          *
          * Return: 0 taken, and it is the transport's to free (faas_message_free()) or to give to
-         * the other end's recv(); FAAS_E_AGAIN no room now, it stays the caller's, who tries again;
-         * FAAS_E_GONE no such peer (any more), or not connected: it stays the caller's.
+         * the other end's recv(); FAAS_E_AGAIN no room now, it stays the caller's, who tries again
+         * when fd or deadline() next call (so they must, once there is room; recv() may have
+         * nothing then); FAAS_E_GONE no such peer (any more), or not connected, which also is so
+         * until UP was brought: it stays the caller's; < 0: this end is broken for good.
+         *
+         * It may lack memory: that is FAAS_E_AGAIN.  One peer without room leaves the others
+         * theirs.
          */
         int (*send)(struct faas_transport *t, uint64_t peer, struct faas_message *m);
 
@@ -180,7 +190,7 @@ int faas_transport_register(const struct faas_transport_ops *ops, void *userdata
  *          the walk
  * @ctx:    handed to @frame
  *
- * Return: 0; what @frame returned; -ENOMEM.
+ * Return: 0; what @frame returned; -ENOMEM; FAAS_E_LIMIT it is too large to be sent.
  */
 int faas_message_encode(const struct faas_message *m,
                         int (*frame)(void *ctx, const void *p, size_t len),

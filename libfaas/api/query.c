@@ -29,14 +29,20 @@ static int wait_for_answer(struct faas_client *c,
         }
 }
 
-/* Turns until a dispatcher is there that can be told to cancel. */
-static int find_dispatcher(struct faas_client *c, const char *what, const struct fa_patience *p) {
-        int r = fa_client_turn(c);
+/*
+ * Turns until a dispatcher is there that can be told to cancel.  A question that cancels nothing
+ * makes the machine look for one: a CANCEL that waited could strike long after the caller gave up.
+ */
+static int find_dispatcher(struct faas_client *c,
+                           const char *what,
+                           const struct faas_id *id,
+                           const struct fa_patience *p) {
+        int r = fa_cli_ready(c->cli) ? 0 : fa_cli_ask(c->cli, id, false, false, c->now_ns);
 
         while (r == 0 && !fa_cli_ready(c->cli)) {
-                r = fa_client_await(c, what, p);
-                if (r == 0)
-                        r = fa_client_turn(c);
+                r = fa_client_turn(c);
+                if (r == 0 && !fa_cli_ready(c->cli))
+                        r = fa_client_await(c, what, p);
         }
         return r;
 }
@@ -53,15 +59,15 @@ int fa_client_ask(struct faas_client *c,
         int r;
 
         do {
-                r = fa_cli_ask(c->cli, id, ret != NULL, cancel, c->now_ns);
-                again = r != 0; /* nobody is there to be told to cancel */
-                r = again ? find_dispatcher(c, what, &p)
-                          : wait_for_answer(c, what, &p, &state, ret);
+                r = cancel ? find_dispatcher(c, what, id, &p) : 0;
+                if (r == 0)
+                        r = fa_cli_ask(c->cli, id, ret != NULL, cancel, c->now_ns);
+                if (r == 0)
+                        r = wait_for_answer(c, what, &p, &state, ret);
                 if (r)
                         return r;
-                /* CANCEL was lost, or this answers a question that was sent without it: by HELLO.
-                 */
-                again |= cancel && state < _FAAS_STATUS_N && !fa_state_final(state);
+                /* CANCEL got lost, or this is the answer to the question before. */
+                again = cancel && state < _FAAS_STATUS_N && !fa_state_final(state);
         } while (again && c->now_ns < p.until_ns);
         if (again)
                 return fa_error(FAAS_E_TIMEOUT, "%s: no answer within %u ms", what,

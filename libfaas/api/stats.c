@@ -13,6 +13,8 @@ static int query(struct faas_client *c, const char *what, uint8_t kind, struct f
         const struct fa_patience p = fa_client_patience(c);
         int r = fa_cli_query(c->cli, kind, c->now_ns);
 
+        if (r)
+                return fa_error(r, "%s: the question cannot be asked", what);
         while (r == 0) {
                 r = fa_client_turn(c);
                 if (r == 0 && fa_cli_report(c->cli, ret) == 0)

@@ -10,6 +10,7 @@
 
 #include <faas/client.h>
 
+#include "base/error.h"
 #include "base/macros.h"
 
 #define HI_MASK UINT64_C(0xfff)
@@ -80,24 +81,30 @@ static int hex_value(char c) {
         return -1;
 }
 
-FA_PUBLIC int faas_id_parse(struct faas_id *ret, const char *text) {
-        struct faas_id id;
-
-        if (!ret || !text)
-                return -EINVAL;
-        for (size_t i = 0; i < sizeof(id.b); i++) {
+static bool parse(struct faas_id *id, const char *text) {
+        for (size_t i = 0; i < sizeof(id->b); i++) {
                 if (hyphen_before(i) && *text++ != '-')
-                        return -EINVAL;
+                        return false;
                 /* A NUL has no value, so the text is never read behind its end. */
                 int high = hex_value(text[0]);
                 int low = high < 0 ? -1 : hex_value(text[1]);
                 if (low < 0)
-                        return -EINVAL;
-                id.b[i] = (unsigned char)(high << 4 | low);
+                        return false;
+                id->b[i] = (unsigned char)(high << 4 | low);
                 text += 2;
         }
-        if (*text != '\0')
-                return -EINVAL;
+        return *text == '\0';
+}
+
+FA_PUBLIC int faas_id_parse(struct faas_id *ret, const char *text) {
+        struct faas_id id;
+
+        if (!ret || !text)
+                return fa_error(-EINVAL, "faas_id_parse: ret and text must not be NULL");
+        if (!parse(&id, text))
+                return fa_error(-EINVAL,
+                                "\"%.80s\" is no id; expected 32 hexadecimal digits as 8-4-4-4-12",
+                                text);
         *ret = id;
         return 0;
 }

@@ -33,5 +33,8 @@ size_t fa_text_vformat(char *buf, size_t size, const char *fmt, va_list args) {
         for (size_t i = 0; i < n; i++)
                 if ((unsigned char)buf[i] < 0x20 || buf[i] == 0x7f)
                         buf[i] = ' ';
+                else if ((unsigned char)buf[i] == 0xc2 &&
+                         ((unsigned char)buf[i + 1] & 0xe0) == 0x80)
+                        buf[i] = buf[i + 1] = ' '; /* U+0080 to U+009F, which steer as well */
         return n;
 }

@@ -8,7 +8,7 @@
 
 /*
  * As vsnprintf(), but the result is one line that can be shown: control characters (a peer's text
- * may have some) become blanks, and what is too long is cut between UTF-8 characters.  size > 0.
- * Returns the number of bytes in buf without the NUL.
+ * may have some, those of Latin-1 in UTF-8 too) become blanks, and what is too long is cut between
+ * UTF-8 characters.  size > 0. Returns the number of bytes in buf without the NUL.
  */
 size_t fa_text_vformat(char *buf, size_t size, const char *fmt, va_list args) FA_PRINTF(3, 0);

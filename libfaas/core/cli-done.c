@@ -6,7 +6,7 @@
 #include "core/cli-private.h"
 
 bool fa_cli_full(const struct fa_cli *c) {
-        return c->tasks.n >= c->cfg.window_tasks;
+        return c->tasks.n >= FA_MIN(c->cfg.window_tasks, c->window_tasks);
 }
 
 uint64_t fa_cli_bytes(const struct fa_cli *c) {

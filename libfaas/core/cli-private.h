@@ -11,7 +11,7 @@ enum { CT_SENT, CT_OPEN, CT_DONE, CT_REFUSED };
 
 struct ctask {
         struct fa_map_node node;
-        struct fa_list link;  /* c->sent, ->open, ->done, or ->refused */
+        struct fa_list link;  /* c->unsaid, ->sent, ->open, ->done, or ->refused */
         struct fa_spec *spec; /* until it is done */
         struct fa_outcome outcome;
         uint64_t done_ns;    /* DONE: since when */
@@ -21,6 +21,7 @@ struct ctask {
         uint8_t state;
         uint8_t refused; /* FAAS_E_ */
         bool left;       /* SENT: it was said at least once */
+        bool said;       /* SENT: since the last WELCOME; OPEN: always.  Counted in n_said */
 };
 
 /* A way to a dispatcher. */
@@ -32,9 +33,14 @@ struct clane {
 struct fa_cli {
         struct fa_cli_cfg cfg;
         struct fa_map tasks;
+        struct fa_list unsaid; /* SENT: to be said when the dispatcher's window has room */
         struct fa_list sent, open, done, refused;
         size_t n_sent, n_open, n_refused;
+        size_t n_said;       /* of SENT and OPEN: what the dispatcher is thought to know */
+        uint64_t said_bytes; /* of their payloads */
         uint64_t bytes;
+        uint32_t window_tasks; /* the dispatcher's */
+        uint64_t window_bytes;
         struct clane lanes[FA_ENDPOINTS_MAX];
         unsigned n_lanes, at;
         bool leave;      /* the present one is of no use: go on with another, from hop_ns on */

@@ -22,7 +22,10 @@ int fa_cli_new(struct fa_cli **ret, const struct fa_cli_cfg *cfg) {
         if (!c->cfg.lost_ns)
                 c->cfg.lost_ns = FA_NS_PER_S;
         fa_map_init(&c->tasks, cfg->seed);
+        fa_list_init(&c->unsaid);
         fa_list_init(&c->sent);
+        c->window_tasks = UINT32_MAX;
+        c->window_bytes = UINT64_MAX;
         fa_list_init(&c->open);
         fa_list_init(&c->done);
         fa_list_init(&c->refused);
@@ -72,6 +75,11 @@ static void send_submit(struct fa_cli *c, struct ctask *t, uint64_t now_ns) {
 
         c->n_submits++;
         t->left = true;
+        if (!t->said) {
+                t->said = true;
+                c->n_said++;
+                c->said_bytes += t->size;
+        }
         if (!it)
                 return;
         it->id = t->node.key;
@@ -98,6 +106,34 @@ void fa_cli_expect(struct fa_cli *c, uint64_t now_ns) {
                 c->heard_ns = now_ns;
 }
 
+/*
+ * Says what was not said yet as far as the dispatcher's window goes.  The window of this client is
+ * within it, so this holds something back only when the dispatcher is another one than before, with
+ * a smaller window.
+ */
+static void say(struct fa_cli *c, uint64_t now_ns) {
+        struct fa_list *first;
+
+        while (c->welcome && (first = fa_list_first(&c->unsaid))) {
+                struct ctask *t = fa_list_entry(first, struct ctask, link);
+                if (c->n_said &&
+                    (c->n_said >= c->window_tasks || c->said_bytes + t->size > c->window_bytes))
+                        return;
+                fa_list_remove(first);
+                fa_list_push_back(&c->sent, first);
+                send_submit(c, t, now_ns);
+        }
+}
+
+/* Its dispatcher has nothing to do with it any more, or is to be told anew. */
+static void unsay(struct fa_cli *c, struct ctask *t) {
+        if (!t->said)
+                return;
+        t->said = false;
+        c->n_said--;
+        c->said_bytes -= t->size;
+}
+
 /* One of mine again: harmless if it is the same.  When it is done nobody can tell any more. */
 static int submit_again(const struct ctask *t, const struct fa_item *it) {
         struct fa_spec *spec = NULL;
@@ -117,8 +153,8 @@ int fa_cli_submit(struct fa_cli *c, const struct fa_item *it, uint64_t now_ns) {
 
         if (t)
                 return submit_again(t, it);
-        if (fa_cli_full(c) ||
-            (c->tasks.n && c->bytes + fa_blob_len(it->payload) > c->cfg.window_bytes))
+        if (fa_cli_full(c) || (c->tasks.n && c->bytes + fa_blob_len(it->payload) >
+                                                     FA_MIN(c->cfg.window_bytes, c->window_bytes)))
                 return FAAS_E_AGAIN;
         t = calloc(1, sizeof(*t));
         if (!t)
@@ -132,14 +168,14 @@ int fa_cli_submit(struct fa_cli *c, const struct fa_item *it, uint64_t now_ns) {
         t->size = (uint32_t)fa_blob_len(it->payload);
         c->bytes += t->size;
         c->n_sent++;
-        fa_list_push_back(&c->sent, &t->link);
-        if (c->welcome)
-                send_submit(c, t, now_ns);
+        fa_list_push_back(&c->unsaid, &t->link);
+        say(c, now_ns);
         return 0;
 }
 
 static void leave(struct fa_cli *c, struct ctask *t) {
         fa_list_remove(&t->link);
+        unsay(c, t);
         c->n_sent -= t->state == CT_SENT;
         c->n_open -= t->state == CT_OPEN;
         c->n_refused -= t->state == CT_REFUSED;
@@ -184,6 +220,9 @@ static void on_accepted(struct fa_cli *c, const struct fa_item *it) {
         }
         /* Acknowledged: it is never submitted again, only asked for. */
         t->state = CT_OPEN;
+        t->said = true;
+        c->n_said++;
+        c->said_bytes += t->size;
         c->n_open++;
         fa_list_push_back(&c->open, &t->link);
 }
@@ -236,13 +275,22 @@ static void on_done(struct fa_cli *c, const struct fa_item *it, uint64_t now_ns)
 static void resync(struct fa_cli *c, uint64_t now_ns) {
         struct fa_list *it;
 
-        if (fa_rule(RESUBMIT))
-                fa_list_for_each (it, &c->sent)
-                        send_submit(c, fa_list_entry(it, struct ctask, link), now_ns);
+        while (fa_rule(RESUBMIT) && !fa_list_empty(&c->sent)) { /* in their order */
+                it = c->sent.prev;
+                fa_list_remove(it);
+                fa_list_push_front(&c->unsaid, it);
+                unsay(c, fa_list_entry(it, struct ctask, link));
+        }
+        say(c, now_ns);
         if (fa_rule(WAIT_ALL))
                 fa_list_for_each (it, &c->open)
                         fa_cli_send_id(c, FA_MSG_WAIT,
                                        &fa_list_entry(it, struct ctask, link)->node.key, now_ns);
+}
+
+static void windows(struct fa_cli *c, const struct fa_msg *m) {
+        c->window_tasks = m->window_tasks ? m->window_tasks : UINT32_MAX;
+        c->window_bytes = m->window_bytes ? m->window_bytes : UINT64_MAX;
 }
 
 static void on_welcome(struct fa_cli *c, const struct fa_msg *m, uint64_t now_ns) {
@@ -252,6 +300,7 @@ static void on_welcome(struct fa_cli *c, const struct fa_msg *m, uint64_t now_ns
         c->epoch = m->from;
         c->interval_ns = m->interval_ms * FA_NS_PER_MS;
         c->liveness = m->liveness;
+        windows(c, m);
         resync(c, now_ns);
         fa_cli_ask_again(c, now_ns);
 }
@@ -267,16 +316,19 @@ static void on_msg(struct fa_cli *c, const struct fa_msg *m, uint64_t now_ns) {
         else if (m->type == FA_MSG_DISCONNECT)
                 fa_cli_disconnected(c, m, now_ns);
         else if (m->type == FA_MSG_BEAT && c->submits_at_beat == c->n_submits &&
-                 m->held != c->n_sent + c->n_open && fa_rule(BEAT_COUNT))
+                 m->held != c->n_said && fa_rule(BEAT_COUNT))
                 resync(c, now_ns); /* something was lost on the way */
         if (m->type == FA_MSG_REPORT)
                 fa_cli_reported(c, m);
+        if (m->type == FA_MSG_ACCEPTED)
+                windows(c, m);
         for (uint32_t i = 0; i < m->n_items; i++) {
                 if (m->type == FA_MSG_ACCEPTED)
                         on_accepted(c, &m->items[i]);
                 else if (m->type == FA_MSG_DONE)
                         on_done(c, &m->items[i], now_ns);
         }
+        say(c, now_ns);
 }
 
 int fa_cli_input(struct fa_cli *c, const struct fa_event *ev, uint64_t now_ns) {

@@ -12,10 +12,58 @@
 
 #define SWEEP_NS FA_NS_PER_S /* notices are hints; a sweep each second guarantees */
 
+/* ---- windows ---- */
+
+static void count(struct waiter *w, bool yes) {
+        struct peer *p = w->peer;
+
+        if (w->counted == yes)
+                return;
+        w->counted = yes;
+        p->n_counted += yes ? 1u : -1u;
+        p->counted_bytes += yes ? w->bytes : -(uint64_t)w->bytes;
+}
+
+/*
+ * The task came into its state: does it count against the windows of those who wait for it?  Only
+ * what is accepted, open, and not about to be told as ended.  So a client that keeps to its window
+ * is never over it here: of all that counts it has not heard the end (whoever else could have told
+ * it would have had to own the task's partition, and then this dispatcher's next group is refused),
+ * so that it counts it too.  What is only being written may be a late repeat of something that the
+ * client has done with; the store's answer tells.
+ */
+void fa_disp_window(struct task *t) {
+        bool yes = t->state == TASK_QUEUED || t->state == TASK_HANDED || t->state == TASK_INHERITED;
+        struct fa_list *it;
+
+        fa_list_for_each (it, &t->waiters) {
+                struct waiter *w = fa_list_entry(it, struct waiter, in_task);
+                count(w, yes && !w->once);
+        }
+}
+
+static bool window_full(const struct fa_disp *d, const struct peer *p, size_t len) {
+        return p->n_counted >= d->cfg.window_tasks ||
+               (p->n_counted && p->counted_bytes + len > d->cfg.window_bytes);
+}
+
+/*
+ * So much is not even looked at: what is being written and read for one client is bounded also
+ * while the store stands still.  It counts as lost on the way: to a client that has a right to it
+ * the beats tell, and it is said again.
+ */
+static bool flooded(const struct fa_disp *d, const struct peer *p, size_t len) {
+        return p->n_all >= UINT64_C(2) * d->cfg.window_tasks + FA_BATCH_MAX ||
+               p->all_bytes + len > 2 * d->cfg.window_bytes + FA_BATCH_BYTES + FA_PAYLOAD_MAX;
+}
+
 static void waiter_drop(struct waiter *w) {
         if (!w->peer)
                 return;
         w->peer->n_waiters -= !w->once;
+        w->peer->n_all--;
+        w->peer->all_bytes -= w->bytes;
+        count(w, false);
         fa_list_remove(&w->in_peer);
         fa_list_remove(&w->in_task);
         w->peer = NULL;
@@ -49,9 +97,13 @@ static struct waiter *waiter_add(struct task *t, struct peer *p, bool once) {
         if (!w)
                 return NULL;
         *w = (struct waiter){.peer = p, .task = t, .once = once};
+        w->bytes = t->spec ? (uint32_t)fa_blob_len(t->spec->payload) : 0;
+        p->n_all++;
+        p->all_bytes += w->bytes;
         fa_list_push_back(&t->waiters, &w->in_task);
         fa_list_push_back(&p->waiters, &w->in_peer);
         p->n_waiters += !once;
+        fa_disp_window(t);
         return w;
 }
 
@@ -175,10 +227,52 @@ submit_again(struct fa_disp *d, struct peer *p, struct task *t, const struct fa_
                 accepted(d, p, &it->id, 0);
 }
 
-static void
-refuse(struct fa_disp *d, struct peer *p, const struct fa_item *it, enum faas_error why) {
-        d->stats.refused++;
-        accepted(d, p, &it->id, (uint8_t)why);
+/* Asks the store; the answer comes to fa_disp_adopt_record() or to the waiters. */
+static void read_record(struct fa_disp *d, struct task *t) {
+        struct fa_op *op = t->reading ? NULL : fa_disp_op(d, FA_OP_GET);
+
+        if (!op)
+                return;
+        op->id = t->node.key;
+        t->reading = true;
+}
+
+/* Those who submitted it are told that it is not taken (FAAS_E_GONE: it was), and wait no longer.
+ */
+void fa_disp_refuse(struct fa_disp *d, struct task *t, int found) {
+        uint8_t why = d->draining ? FAAS_E_UNAVAILABLE : FAAS_E_LIMIT;
+        struct fa_list *it;
+        struct fa_list *tmp;
+
+        fa_list_for_each_safe (it, tmp, &t->waiters) {
+                struct waiter *w = fa_list_entry(it, struct waiter, in_task);
+                if (!w->submitted)
+                        continue;
+                d->stats.refused++;
+                accepted(d, w->peer, &t->node.key, found == FAAS_E_GONE ? FAAS_E_GONE : why);
+                waiter_drop(w);
+        }
+}
+
+/*
+ * Over its window, or I take no more: it is refused when the store has been asked for the id.  It
+ * may be a repeat of a task that was taken and has ended, and a dispatcher whose partitions were
+ * taken, so that its counts are of no use, must not say anything.  (The bytes of such a repeat are
+ * not compared with those that were taken.)
+ */
+static void not_taken(struct fa_disp *d, struct peer *p, struct task *t, const struct faas_id *id) {
+        struct waiter *w;
+
+        if (!t)
+                t = fa_disp_task_new(d, id, TASK_ELSEWHERE);
+        w = t ? waiter_add(t, p, false) : NULL;
+        if (!w) {
+                if (t && fa_list_empty(&t->waiters))
+                        fa_disp_task_free(d, t);
+                return;
+        }
+        w->submitted = true;
+        read_record(d, t);
 }
 
 static void on_submit(struct fa_disp *d, struct peer *p, const struct fa_item *it) {
@@ -192,8 +286,10 @@ static void on_submit(struct fa_disp *d, struct peer *p, const struct fa_item *i
                 submit_again(d, p, t, it);
                 return;
         }
-        if (d->draining) {
-                refuse(d, p, it, FAAS_E_UNAVAILABLE);
+        if (flooded(d, p, fa_blob_len(it->payload)))
+                return;
+        if (d->draining || window_full(d, p, fa_blob_len(it->payload))) {
+                not_taken(d, p, t, &it->id);
                 return;
         }
         if (fa_spec_new(&spec, it))
@@ -225,16 +321,6 @@ static void on_submit(struct fa_disp *d, struct peer *p, const struct fa_item *i
         }
 }
 
-/* Asks the store; the answer comes to fa_disp_adopt_record() or to the waiters. */
-static void read_record(struct fa_disp *d, struct task *t) {
-        struct fa_op *op = t->reading ? NULL : fa_disp_op(d, FA_OP_GET);
-
-        if (!op)
-                return;
-        op->id = t->node.key;
-        t->reading = true;
-}
-
 static void
 on_wait(struct fa_disp *d, struct peer *p, const struct fa_msg *m, const struct fa_item *it) {
         struct task *t = fa_disp_task_find(d, &it->id);
@@ -251,6 +337,8 @@ on_wait(struct fa_disp *d, struct peer *p, const struct fa_msg *m, const struct 
                 done(d, p, &it->id, public_state(t), NULL, t->strikes);
                 return;
         }
+        if (!t && flooded(d, p, 0))
+                return;
         if (!t)
                 t = fa_disp_task_new(d, &it->id, TASK_ELSEWHERE);
         w = t ? waiter_add(t, p, once) : NULL;

@@ -28,6 +28,8 @@ struct waiter {
         bool submitted; /* waits for ACCEPTED */
         bool once;      /* STATUS: one answer, no more */
         bool silent;    /* and without the result's bytes */
+        bool counted;   /* in its peer's window */
+        uint32_t bytes; /* of the task's payload, where it was known */
 };
 
 /* The tasks of one function: the unit of "may this worker run it?". */
@@ -60,7 +62,7 @@ struct task {
         struct fa_fence fence, strike_fence;
         struct fa_outcome outcome; /* FINAL, FINISHING */
         uint64_t order;            /* QUEUED: by acceptance */
-        uint64_t at_ns;            /* FINAL: since when */
+        uint64_t at_ns;            /* FINAL, INHERITED: since when */
         uint64_t listed;           /* session in whose REGISTER it stood last */
         uint32_t strikes, retries, unstarted;
         uint8_t state;
@@ -87,12 +89,17 @@ struct peer {
         uint64_t n_done;          /* results that counted */
         struct fa_list held;      /* tasks HANDED to it */
         struct fa_list finishing; /* tasks FINISHING with its result */
-        struct fa_list ready;     /* d->ready: it can take a task; else in no list */
+        struct fa_list ready;     /* d->ready: it can take a task; d->ahead: it takes one, but all
+                                     its slots have some; else in no list */
+        bool ahead;               /* in which */
+        struct fa_list given;     /* pull: d->given: its request is answered in this turn */
         uint64_t *functions;      /* bit set of class indices */
         uint32_t n_words;
         /* a client */
         struct fa_list waiters;
-        uint32_t n_waiters;
+        uint32_t n_waiters;                /* less those that ask once */
+        uint32_t n_all, n_counted;         /* all; those that count against its window */
+        uint64_t all_bytes, counted_bytes; /* of their payloads */
 };
 
 struct fa_disp {
@@ -102,7 +109,7 @@ struct fa_disp {
         bool draining;
         uint64_t order;
         struct fa_map tasks, peers_by_key;
-        struct fa_list peers, ready, parts, inherited, finals, elsewhere;
+        struct fa_list peers, ready, ahead, given, parts, inherited, finals, elsewhere;
         struct part *home;
         struct class *classes;
         uint32_t n_classes;
@@ -115,7 +122,7 @@ struct fa_disp {
                 **control_last; /* groups out of sequence: START, REBIND, RESTORE */
         uint32_t unanswered;
         uint64_t seq, answered_seq;
-        uint64_t tick_at_ns, sweep_at_ns, inherited_until_ns;
+        uint64_t tick_at_ns, sweep_at_ns;
         uint64_t phase;
         struct fa_disp_stats stats;
 };
@@ -164,6 +171,8 @@ void fa_disp_tell_done(struct fa_disp *d,
                        struct task *t,
                        uint8_t state,
                        const struct fa_outcome *o);
+void fa_disp_window(struct task *t);
+void fa_disp_refuse(struct fa_disp *d, struct task *t, int found);
 void fa_disp_sweep(struct fa_disp *d, uint64_t now_ns);
 void fa_disp_waiters_drop(struct fa_disp *d, struct task *t);
 

@@ -143,11 +143,10 @@ void fa_disp_adopt_record(struct fa_disp *d,
         t->retries = rec->retries;
         t->strike_fence = rec->strike_fence;
         fa_disp_task_move(d, t, TASK_INHERITED);
+        t->at_ns = now_ns;
         fa_disp_tell_accepted(d, t, 0);
         if (!rec->hinted || !fa_rule(HINT))
                 fa_disp_queue(d, t, false); /* never handed out: no worker can have it */
-        else if (d->inherited_until_ns == FA_NEVER)
-                d->inherited_until_ns = now_ns + fa_disp_patience(d);
 }
 
 static void on_load(struct fa_disp *d, const struct fa_op *op, uint64_t now_ns) {
@@ -270,6 +269,10 @@ static void on_get(struct fa_disp *d, const struct fa_op *op, uint64_t now_ns) {
                         fa_disp_task_free(d, t);
                 return;
         }
+        if (op->r == 0 && op->rec)
+                fa_disp_tell_accepted(d, t, 0);
+        else
+                fa_disp_refuse(d, t, op->r);
         if (op->r == 0 && op->rec)
                 fa_disp_tell_done(d, t, op->rec->state, &op->rec->outcome);
         else

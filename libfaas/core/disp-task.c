@@ -81,6 +81,7 @@ void fa_disp_task_move(struct fa_disp *d, struct task *t, enum task_state to) {
         fa_disp_unhold(d, t);
         fa_list_remove(&t->link);
         t->state = (uint8_t)to;
+        fa_disp_window(t);
         switch (to) {
         case TASK_QUEUED:
                 t->started = false;
@@ -191,31 +192,40 @@ static bool give(struct fa_disp *d, struct peer *p, struct task *t) {
         return true;
 }
 
-/*
- * Hands tasks to workers with credit, one each in turn, longest idle first: a worker that has taken
- * one goes to the end of the line.
- */
-void fa_disp_hand_out(struct fa_disp *d) {
+/* One task each to those in line, in turn, longest idle first: a worker that has taken one goes to
+ * the end of its line.  false: nobody was given any. */
+static bool hand_round(struct fa_disp *d, struct fa_list *line) {
         struct fa_list *it;
         struct fa_list *tmp;
+        bool any = false;
 
-        while (d->n_in[TASK_QUEUED] && !fa_list_empty(&d->ready)) {
-                bool any = false;
-                fa_list_for_each_safe (it, tmp, &d->ready) {
-                        struct peer *p = fa_list_entry(it, struct peer, ready);
-                        struct task *t = oldest_for(d, p);
-                        if (!t)
-                                continue;
-                        if (!give(d, p, t))
-                                return; /* no memory: the next turn tries again */
-                        any = true;
-                        fa_list_remove(&p->ready);
-                        fa_disp_ready(d, p);
-                        if (!d->n_in[TASK_QUEUED])
-                                return;
-                }
-                if (!any)
-                        return;
+        fa_list_for_each_safe (it, tmp, line) {
+                struct peer *p = fa_list_entry(it, struct peer, ready);
+                struct task *t = d->n_in[TASK_QUEUED] ? oldest_for(d, p) : NULL;
+                if (!t)
+                        continue;
+                if (!give(d, p, t))
+                        return false; /* no memory: the next turn tries again */
+                any = true;
+                fa_list_remove(&p->ready);
+                fa_disp_ready(d, p);
+                if (d->cfg.mode == FA_MODE_PULL && fa_list_empty(&p->given))
+                        fa_list_push_back(&d->given, &p->given);
+        }
+        return any;
+}
+
+/* Hands tasks to workers with credit: those with slots that have nothing come first.  In pull mode
+ * whoever was given something has had its answer. */
+void fa_disp_hand_out(struct fa_disp *d) {
+        struct fa_list *l;
+
+        while (d->n_in[TASK_QUEUED] && (hand_round(d, &d->ready) || hand_round(d, &d->ahead)))
+                ;
+        while ((l = fa_list_pop_front(&d->given))) {
+                struct peer *p = fa_list_entry(l, struct peer, given);
+                p->grant = 0;
+                fa_disp_ready(d, p);
         }
 }
 

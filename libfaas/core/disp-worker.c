@@ -11,14 +11,17 @@
 
 #include "core/disp-private.h"
 
-/* It can take a task: in the line, unless it stands there; else out of it. */
+/* It can take a task: in the line, unless it stands there; else out of it.  Those with slots that
+ * have nothing stand in a line of their own. */
 void fa_disp_ready(struct fa_disp *d, struct peer *p) {
         bool can = p->registered && p->n_held < p->grant;
+        bool ahead = p->n_held >= p->n_slots;
 
-        if (!can)
+        if (!can || ahead != p->ahead)
                 fa_list_remove(&p->ready);
-        else if (fa_list_empty(&p->ready))
-                fa_list_push_back(&d->ready, &p->ready);
+        if (can && fa_list_empty(&p->ready))
+                fa_list_push_back(ahead ? &d->ahead : &d->ready, &p->ready);
+        p->ahead = ahead;
 }
 
 void fa_disp_answer(struct fa_disp *d,
@@ -295,6 +298,17 @@ static void on_items(struct fa_disp *d, struct peer *p, const struct fa_msg *m) 
         }
 }
 
+/*
+ * Does its grant count?  In pull mode a request is answered once: REQUEST asks, and BEAT says what
+ * was asked and is not answered yet, in case that the request or its answer was lost; but one that
+ * has not seen the last TASK may have been sent before the answer came.
+ */
+static bool renews(const struct fa_disp *d, const struct peer *p, const struct fa_msg *m) {
+        if (d->cfg.mode != FA_MODE_PULL)
+                return m->type != FA_MSG_STARTED;
+        return m->type == FA_MSG_REQUEST || (m->type == FA_MSG_BEAT && m->seq == p->sent_seq);
+}
+
 void fa_disp_worker_msg(struct fa_disp *d,
                         struct peer *p,
                         const struct fa_msg *m,
@@ -313,7 +327,7 @@ void fa_disp_worker_msg(struct fa_disp *d,
         }
         if (m->type == FA_MSG_STARTED || m->type == FA_MSG_RETURN)
                 on_items(d, p, m);
-        if (m->type != FA_MSG_STARTED)
+        if (renews(d, p, m))
                 p->grant = m->grant;
         fa_disp_ready(d, p);
         if (m->type == FA_MSG_BEAT)

@@ -45,13 +45,14 @@ int fa_disp_new(struct fa_disp **ret, const struct fa_disp_cfg *cfg) {
         fa_map_init(&d->peers_by_key, cfg->seed ^ 1);
         fa_list_init(&d->peers);
         fa_list_init(&d->ready);
+        fa_list_init(&d->ahead);
+        fa_list_init(&d->given);
         fa_list_init(&d->parts);
         fa_list_init(&d->inherited);
         fa_list_init(&d->finals);
         fa_list_init(&d->elsewhere);
         fa_outbox_init(&d->outbox);
         d->control_last = &d->control;
-        d->inherited_until_ns = FA_NEVER;
         if (fa_disp_store_start(d)) {
                 fa_disp_free(d);
                 return -ENOMEM;
@@ -69,6 +70,7 @@ static void peer_free(struct fa_disp *d, struct peer *p) {
                 fa_list_entry(l, struct task, link)->worker = NULL;
         }
         fa_list_remove(&p->ready);
+        fa_list_remove(&p->given);
         fa_list_remove(&p->link);
         fa_heap_remove(&d->alive, &p->alive);
         fa_map_remove(&d->peers_by_key, &p->node);
@@ -144,6 +146,7 @@ struct peer *fa_disp_peer(struct fa_disp *d, uint64_t key, bool create, uint64_t
         p->role = _FA_ROLE_N;
         p->seen_ns = now_ns;
         fa_list_init(&p->ready);
+        fa_list_init(&p->given);
         fa_list_init(&p->held);
         fa_list_init(&p->finishing);
         fa_list_init(&p->waiters);
@@ -213,6 +216,7 @@ static void on_msg(struct fa_disp *d, uint64_t key, const struct fa_msg *m, uint
                 if (p->incarnation != m->from) {
                         d->stats.lost_workers += p->registered;
                         fa_disp_worker_close(d, p);
+                        fa_disp_client_close(d, p);
                 }
                 p->incarnation = m->from;
                 if (m->role < FA_ROLE_DISPATCHER)
@@ -285,21 +289,20 @@ static void judge_peers(struct fa_disp *d, uint64_t now_ns) {
         }
 }
 
-/* Those that no worker has claimed within one liveness period were lost with their worker. */
-static void release_inherited(struct fa_disp *d, uint64_t now_ns) {
-        struct fa_list *it;
-        struct fa_list *tmp;
-        bool waiting = false;
+/* When the next inherited task was waited for long enough: each for as long as a worker may be
+ * silent, whenever its partition was taken. */
+static uint64_t release_at(const struct fa_disp *d) {
+        struct fa_list *first = fa_list_first(&d->inherited);
 
-        if (now_ns < d->inherited_until_ns)
-                return;
-        d->inherited_until_ns = FA_NEVER;
-        fa_list_for_each (it, &d->parts)
-                waiting |= !fa_list_entry(it, struct part, link)->loaded;
-        fa_list_for_each_safe (it, tmp, &d->inherited)
-                fa_disp_queue(d, fa_list_entry(it, struct task, link), false);
-        if (waiting)
-                d->inherited_until_ns = now_ns + d->cfg.heartbeat_ns;
+        return first ? later(fa_list_entry(first, struct task, link)->at_ns, fa_disp_patience(d))
+                     : FA_NEVER;
+}
+
+/* Their hand-outs were lost with their workers, or never were. */
+static void release_inherited(struct fa_disp *d, uint64_t now_ns) {
+        while (release_at(d) <= now_ns)
+                fa_disp_queue(d, fa_list_entry(fa_list_first(&d->inherited), struct task, link),
+                              false);
 }
 
 void fa_disp_tick(struct fa_disp *d, uint64_t now_ns) {
@@ -325,7 +328,7 @@ uint64_t fa_disp_deadline(const struct fa_disp *d) {
         if (!fa_list_empty(&d->finals))
                 at = FA_MIN(at, fa_list_entry(fa_list_first(&d->finals), struct task, link)->at_ns +
                                         d->cfg.retain_ns);
-        return FA_MIN(at, d->inherited_until_ns);
+        return FA_MIN(at, release_at(d));
 }
 
 struct fa_outbox *fa_disp_outbox(struct fa_disp *d) {

@@ -20,7 +20,7 @@ struct fa_disp;
 struct fa_disp_cfg {
         char name[FA_NAME_MAX + 1]; /* of this dispatcher; a restart under it takes over at once */
         char endpoint[FA_ENDPOINT_MAX]; /* where peers reach it */
-        uint8_t mode;                   /* for WELCOME: 0 local, 1 push, 2 pull */
+        uint8_t mode;                   /* FA_MODE_ */
         uint64_t heartbeat_ns; /* [1 s] beat when silent for so long; FA_NEVER: no beats, no
                                   judgement */
         uint32_t liveness;     /* [3] dead after so many of these */

@@ -31,11 +31,67 @@ int fa_work_connect(struct fa_work *w, uint64_t key, uint64_t now_ns) {
         return 0;
 }
 
+/* Hand-outs without a result, of all dispatchers. */
+static uint32_t total(const struct fa_work *w) {
+        return (uint32_t)w->n_waiting + w->n_slotted;
+}
+
+/* How many hand-outs this dispatcher may let me hold: what others fill is not offered to it. */
+static uint32_t want(const struct fa_work *w, const struct link *l) {
+        uint32_t all = fa_work_grant(w);
+        uint32_t held = total(w);
+
+        if (w->draining)
+                return 0;
+        return l->n_held + (all > held ? all - held : 0);
+}
+
 void fa_work_head(struct fa_work *w, struct link *l, struct fa_msg *m, uint64_t now_ns) {
         m->epoch = l->epoch;
         m->session = l->session;
-        m->grant = fa_work_grant(w);
         l->sent_ns = now_ns;
+        if (m->type == FA_MSG_STARTED)
+                return;
+        m->grant = l->pull ? l->ask : want(w, l);
+        l->told = m->grant;
+}
+
+static void request(struct fa_work *w, struct link *l, uint32_t n, uint64_t now_ns) {
+        struct fa_msg *m = fa_outbox_msg(&w->outbox, &l->lane, FA_MSG_REQUEST);
+
+        l->ask = n;
+        if (m)
+                fa_work_head(w, l, m, now_ns);
+        l->told = n;
+}
+
+/*
+ * Pull: it asks when a slot has nothing, and before that when half of what it could hold is done,
+ * so that its slots stay busy over a round trip.  Push: results renew the credit, but not what
+ * another dispatcher's results made room for.
+ */
+static bool should_ask(const struct fa_work *w, const struct link *l, uint32_t n) {
+        if (l->state != LINK_OPEN || n <= l->n_held)
+                return false;
+        if (!l->pull)
+                return l->told < n && l->told <= l->n_held;
+        return !l->ask && (w->n_busy < w->n_up || total(w) <= fa_work_grant(w) / 2);
+}
+
+void fa_work_ask(struct fa_work *w, uint64_t now_ns) {
+        for (unsigned i = 0; i < w->n_links; i++) {
+                struct link *l = &w->links[i];
+                uint32_t n = want(w, l);
+                if (should_ask(w, l, n))
+                        request(w, l, n, now_ns);
+        }
+}
+
+/* No more, please. */
+void fa_work_ask_nothing(struct fa_work *w, uint64_t now_ns) {
+        for (unsigned i = 0; i < w->n_links; i++)
+                if (w->links[i].state == LINK_OPEN)
+                        request(w, &w->links[i], 0, now_ns);
 }
 
 /* A part of the REGISTER list, with the functions' names. */
@@ -88,10 +144,26 @@ static bool list_held(struct fa_work *w, struct link *l, uint64_t now_ns) {
         return m != NULL;
 }
 
+/* Another dispatcher than before: what it counts of what the former one handed out it says by
+ * ADOPT. */
+static void disown(struct fa_work *w, struct link *l) {
+        struct fa_map_node *n;
+        size_t it = 0;
+
+        while ((n = fa_map_next(&w->held, &it))) {
+                struct held *h = fa_container_of(n, struct held, node);
+                if (h->from == l)
+                        h->from = NULL;
+        }
+        l->n_held = 0;
+}
+
 /* Opens a new session: everything that is held is listed, every result offered again. */
 void fa_work_welcome(struct fa_work *w, struct link *l, const struct fa_msg *m, uint64_t now_ns) {
         struct fa_list *it;
 
+        if (l->epoch != m->from)
+                disown(w, l);
         l->epoch = m->from;
         l->interval_ns = m->interval_ms * FA_NS_PER_MS;
         l->liveness = m->liveness;
@@ -100,6 +172,8 @@ void fa_work_welcome(struct fa_work *w, struct link *l, const struct fa_msg *m, 
         l->state = LINK_OPEN;
         l->session = ++w->session;
         l->seen_seq = 0;
+        l->pull = m->mode == FA_MODE_PULL;
+        l->ask = want(w, l);
         if (!list_held(w, l, now_ns)) {
                 l->state = LINK_HELLO; /* no memory: once more from the start */
                 return;

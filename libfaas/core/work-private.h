@@ -8,9 +8,11 @@
 #include "core/work.h"
 
 #define LINKS_MAX FA_ENDPOINTS_MAX
-#define DEPTH_MAX 64                   /* tasks in one slot's socket: beyond it nothing is gained */
-#define DEPTH_NS (500 * FA_NS_PER_US)  /* a slot's queue holds work for about so long */
-#define STUCK_NS (5 * FA_NS_PER_MS)    /* a task so long ahead of others: those go elsewhere */
+#define DEPTH_MAX 64                  /* tasks in one slot's socket: beyond it nothing is gained */
+#define DEPTH_NS (500 * FA_NS_PER_US) /* a slot's queue holds work for about so long */
+#define STUCK_NS (5 * FA_NS_PER_MS)   /* a task so long ahead of others: those go elsewhere */
+#define ORPHAN_RETRIES 30 /* a result that nobody owns for so many intervals is dropped */
+#define RUN_MAX (1u << 20)
 #define STARTED_NS (10 * FA_NS_PER_MS) /* a task that runs so long is reported as started */
 
 enum held_state { HELD_WAITING, HELD_SLOT, HELD_RESULT };
@@ -30,8 +32,10 @@ struct held {
         uint8_t state;
         bool reported; /* STARTED was sent */
         bool dropped;  /* stale or cancelled: its end is nobody's business */
+        bool cancelled;
         struct fa_outcome outcome;
-        uint64_t again_ns; /* RESULT: when to offer it again */
+        uint64_t again_ns;    /* RESULT: when to offer it again */
+        uint64_t not_mine_ns; /* RESULT: since when nobody owns its partition; 0: not known */
 };
 
 /* GONE: it was told goodbye */
@@ -46,8 +50,19 @@ struct link {
         uint64_t interval_ns; /* 0: no beats */
         uint32_t liveness;
         uint32_t n_held; /* hand-outs without a result that this dispatcher counts */
+        bool pull;       /* it gives what it is asked for */
+        uint32_t ask;    /* pull: what was asked for and is not answered; 0: nothing */
+        uint32_t told;   /* the grant that was said last */
         bool first_beat; /* at its phase */
         uint64_t phase_ns;
+};
+
+/* What a slot runs, as it counts for the grant. */
+enum weight {
+        WEIGHT_SHORT,   /* nothing, or what its function did in less than STUCK_NS before */
+        WEIGHT_UNKNOWN, /* a function that has not ended yet */
+        WEIGHT_LONG,    /* it was or is running for STUCK_NS */
+        _WEIGHT_N
 };
 
 struct slot {
@@ -55,8 +70,11 @@ struct slot {
         uint32_t n;
         uint64_t since_ns; /* since when its oldest task can have been running */
         bool up;
-        bool slow;         /* gave tasks back: one at a time until its next result */
-        struct held *kill; /* cancelled while perhaps running: kill unless the recall brings it */
+        bool stuck;     /* its oldest task has been running for STUCK_NS */
+        bool slow;      /* gave tasks back: one at a time until its next result */
+        bool kill;      /* one in it was cancelled: kill it unless the recall brings that one */
+        bool killed;    /* it is about to go down */
+        uint8_t weight; /* of what it runs: enum weight */
 };
 
 struct fa_work {
@@ -68,13 +86,15 @@ struct fa_work {
         struct slot *slots;
         unsigned cursor; /* where the search for room goes on */
         unsigned n_busy, n_up;
+        uint32_t n_slotted; /* hand-outs in slots */
         struct fa_map held;
         struct fa_list waiting, results;
         size_t n_waiting;
-        uint64_t *est; /* per function: running mean of its run time in ns; 0: unknown */
-        uint64_t est_all;
+        uint64_t *est;      /* per function: running mean of its run time in ns; 0: unknown */
+        uint64_t est_short; /* the same of all that took less than STUCK_NS */
+        uint32_t run;       /* how many of them ended since the last one that was long */
+        unsigned n_weight[_WEIGHT_N]; /* slots by what they run */
         uint64_t session;
-        uint64_t progress_ns; /* when a slot last ended or began something */
         bool draining;
         struct fa_outbox outbox;
         struct slot_op {
@@ -89,7 +109,6 @@ struct fa_work {
 void fa_work_held_free(struct fa_work *w, struct held *h);
 void fa_work_send_result(struct fa_work *w, struct link *l, struct held *h, uint64_t now_ns);
 void fa_work_offer(struct fa_work *w, struct held *h, bool everyone, uint64_t now_ns);
-uint32_t fa_work_grant(const struct fa_work *w);
 struct fa_item *fa_work_item(struct fa_work *w,
                              struct link *l,
                              enum fa_msg_type type,
@@ -102,9 +121,13 @@ void fa_work_welcome(struct fa_work *w, struct link *l, const struct fa_msg *m, 
 /* Fills what every message of a session has. */
 void fa_work_head(struct fa_work *w, struct link *l, struct fa_msg *m, uint64_t now_ns);
 void fa_work_link_tick(struct fa_work *w, struct link *l, uint64_t now_ns);
+/* Asks where room is that the dispatcher does not know of. */
+void fa_work_ask(struct fa_work *w, uint64_t now_ns);
+void fa_work_ask_nothing(struct fa_work *w, uint64_t now_ns);
 uint64_t fa_work_link_deadline(const struct fa_work *w, const struct link *l);
 
 /* work-slot.c */
+uint32_t fa_work_grant(const struct fa_work *w);
 void fa_work_wait(struct fa_work *w, struct held *h, bool front);
 void fa_work_assign(struct fa_work *w, uint64_t now_ns);
 void fa_work_ended(struct fa_work *w, struct held *h, const struct fa_outcome *o, uint64_t now_ns);

@@ -60,13 +60,34 @@ static uint32_t depth(uint64_t est_ns) {
         return est_ns < DEPTH_NS ? (uint32_t)(DEPTH_NS / est_ns) : 1;
 }
 
-/* One task a slot, and for tasks known to be short twice what the slots' queues take. */
+/*
+ * How many hand-outs to hold in all.  A slot that runs something long counts one: what came with it
+ * would wait.  The others count what they can take, twice, so that they stay busy over a round
+ * trip; but as after anything long more of it may follow, no more ahead than twice as many as have
+ * been short since: 1, 3, 9, ... a slot.
+ */
 uint32_t fa_work_grant(const struct fa_work *w) {
-        uint32_t d = depth(w->est_all);
+        uint32_t n_short = w->n_weight[WEIGHT_SHORT];
+        uint32_t each = w->est_short ? 2 * depth(w->est_short) : 1;
 
         if (w->draining)
                 return 0;
-        return w->cfg.n_slots * (d == 1 ? 1 : 2 * d);
+        return w->cfg.n_slots - n_short + FA_MIN(n_short * each, n_short + 2 * w->run);
+}
+
+/* Called whenever its oldest task, or what is known of that one, is another than before. */
+static void weigh(struct fa_work *w, struct slot *s) {
+        enum weight v = WEIGHT_SHORT;
+
+        if (s->n) {
+                const struct held *h = fa_list_entry(fa_list_first(&s->queue), struct held, link);
+                v = s->stuck || *h->est >= STUCK_NS ? WEIGHT_LONG
+                    : *h->est                       ? WEIGHT_SHORT
+                                                    : WEIGHT_UNKNOWN;
+        }
+        w->n_weight[s->weight]--;
+        w->n_weight[v]++;
+        s->weight = (uint8_t)v;
 }
 
 /* Is what it runs long, by what its function took before or by the time since it began? */
@@ -98,7 +119,13 @@ static struct slot *find_room(struct fa_work *w, const struct held *h, uint64_t 
         return NULL;
 }
 
-void fa_work_assign(struct fa_work *w, uint64_t now_ns) {
+/* Everything in slots is known to be long: what waits need not wait to find that out. */
+static bool all_long(const struct fa_work *w) {
+        return w->n_waiting && w->n_up && w->n_busy == w->n_up &&
+               w->n_weight[WEIGHT_LONG] == w->n_up;
+}
+
+static void assign(struct fa_work *w, uint64_t now_ns) {
         struct fa_list *l;
 
         while ((l = fa_list_first(&w->waiting))) {
@@ -115,10 +142,12 @@ void fa_work_assign(struct fa_work *w, uint64_t now_ns) {
                 w->n_waiting--;
                 h->state = HELD_SLOT;
                 h->slot = index;
+                w->n_slotted++;
                 fa_list_push_back(&s->queue, &h->link);
                 if (s->n++ == 0) {
                         s->since_ns = now_ns;
                         w->n_busy++;
+                        weigh(w, s);
                 }
         }
 }
@@ -126,8 +155,7 @@ void fa_work_assign(struct fa_work *w, uint64_t now_ns) {
 /* It has left its slot. */
 static void unslot(struct fa_work *w, struct slot *s, struct held *h) {
         fa_list_remove(&h->link);
-        if (s->kill == h)
-                s->kill = NULL;
+        w->n_slotted--;
         if (--s->n == 0)
                 w->n_busy--;
 }
@@ -155,6 +183,17 @@ static void mean(uint64_t *est, uint64_t sample) {
                 *est = 1;
 }
 
+static void learn(struct fa_work *w, uint64_t *est, uint64_t took_ns) {
+        mean(est, took_ns);
+        if (took_ns >= STUCK_NS) {
+                w->run = 0;
+                return;
+        }
+        mean(&w->est_short, took_ns);
+        if (w->run < RUN_MAX)
+                w->run++;
+}
+
 static void
 on_result(struct fa_work *w, struct slot *s, const struct fa_outcome *o, uint64_t now_ns) {
         struct fa_list *l = fa_list_first(&s->queue);
@@ -163,13 +202,21 @@ on_result(struct fa_work *w, struct slot *s, const struct fa_outcome *o, uint64_
         if (!l)
                 return;
         h = fa_list_entry(l, struct held, link);
-        mean(h->est, now_ns - s->since_ns);
-        mean(&w->est_all, now_ns - s->since_ns);
+        learn(w, h->est, now_ns - s->since_ns);
         s->since_ns = now_ns;
-        s->slow = false;
-        w->progress_ns = now_ns;
+        s->slow = s->stuck = false;
         unslot(w, s, h);
+        weigh(w, s);
         fa_work_ended(w, h, o, now_ns);
+}
+
+static bool has_cancelled(const struct slot *s) {
+        struct fa_list *it;
+
+        fa_list_for_each (it, &s->queue)
+                if (fa_list_entry(it, struct held, link)->cancelled)
+                        return true;
+        return false;
 }
 
 /* The newest n tasks of the slot were not and will not be started. */
@@ -185,9 +232,12 @@ static void on_returned(struct fa_work *w, struct slot *s, int32_t n) {
                         fa_work_wait(w, h, true);
                 }
         }
-        s->slow = s->n > 0;
-        if (s->kill)
-                (void)op_push(w, FA_WORK_KILL, (unsigned)(s - w->slots), NULL);
+        if (!s->kill) /* recalled because of what it runs */
+                s->slow = s->n > 0;
+        if (s->kill && !s->killed && has_cancelled(s))
+                s->killed = op_push(w, FA_WORK_KILL, (unsigned)(s - w->slots), NULL);
+        s->kill = s->killed;
+        weigh(w, s);
 }
 
 /* started: which of its tasks had started and has no result; those before it end unheard and run
@@ -198,9 +248,7 @@ static void on_down(struct fa_work *w, struct slot *s, const struct fa_event *ev
 
         if (s->up)
                 w->n_up--;
-        s->up = false;
-        s->slow = false;
-        w->progress_ns = now_ns;
+        s->up = s->slow = s->stuck = s->kill = s->killed = false;
         fa_list_init(&back);
         for (int32_t i = 0; (l = fa_list_first(&s->queue)); i++) {
                 struct held *h = fa_list_entry(l, struct held, link);
@@ -210,6 +258,7 @@ static void on_down(struct fa_work *w, struct slot *s, const struct fa_event *ev
                 else
                         fa_list_push_back(&back, &h->link);
         }
+        weigh(w, s);
         while (!fa_list_empty(&back)) {
                 l = back.prev;
                 fa_list_remove(l);
@@ -249,30 +298,50 @@ void fa_work_cancel(struct fa_work *w, struct held *h) {
                 fa_work_held_free(w, h);
                 return;
         }
-        h->dropped = true;
+        h->dropped = h->cancelled = true;
         s = &w->slots[h->slot];
         if (!s->kill && op_push(w, FA_WORK_RECALL, h->slot, NULL))
-                s->kill = h;
+                s->kill = true;
 }
 
-/* Gives everything that waits back to its dispatchers: other workers may be free. */
+/*
+ * Gives everything that waits back to its dispatchers: other workers may be free.  What no
+ * dispatcher counts, because its own has ended, stays, and runs in the hope that another one took
+ * over; for a drain it is just dropped.
+ */
 static void give_back(struct fa_work *w, uint64_t now_ns) {
-        for (struct fa_list *l; (l = fa_list_first(&w->waiting));) {
-                struct held *h = fa_list_entry(l, struct held, link);
-                struct fa_item *it = NULL;
+        struct fa_list *it;
+        struct fa_list *tmp;
 
-                if (h->from && h->from->state == LINK_OPEN)
-                        it = fa_work_item(w, h->from, FA_MSG_RETURN, h, now_ns);
-                if (!it)
+        fa_list_for_each_safe (it, tmp, &w->waiting) {
+                struct held *h = fa_list_entry(it, struct held, link);
+                bool counted = h->from && h->from->state == LINK_OPEN;
+
+                if (!counted && !w->draining)
+                        continue;
+                if (h->from)
+                        h->from->n_held--;
+                w->n_waiting--; /* before: what goes back must not count in the grant */
+                if (counted && !fa_work_item(w, h->from, FA_MSG_RETURN, h, now_ns)) {
+                        h->from->n_held++;
+                        w->n_waiting++;
                         return;
-                h->from->n_held--;
-                w->n_waiting--;
+                }
                 fa_work_held_free(w, h);
         }
 }
 
+void fa_work_assign(struct fa_work *w, uint64_t now_ns) {
+        assign(w, now_ns);
+        if (all_long(w))
+                give_back(w, now_ns);
+}
+
 bool fa_work_drain(struct fa_work *w, uint64_t now_ns) {
-        w->draining = true;
+        if (!w->draining) {
+                w->draining = true;
+                fa_work_ask_nothing(w, now_ns);
+        }
         give_back(w, now_ns);
         return w->held.n == 0;
 }
@@ -291,15 +360,15 @@ void fa_work_slot_tick(struct fa_work *w, uint64_t now_ns) {
                 struct slot *s = &w->slots[i];
                 if (!s->n)
                         continue;
-                if (s->n > 1 && !s->slow && !s->kill && now_ns >= s->since_ns + STUCK_NS &&
+                if (!s->stuck && now_ns >= s->since_ns + STUCK_NS) {
+                        s->stuck = true;
+                        w->run = 0;
+                        weigh(w, s);
+                }
+                if (s->stuck && s->n > 1 && !s->slow && !s->kill &&
                     op_push(w, FA_WORK_RECALL, i, NULL))
                         s->slow = true;
                 report_started(w, s, now_ns);
-        }
-        if (w->n_waiting && w->n_up && w->n_busy == w->n_up &&
-            now_ns >= w->progress_ns + STUCK_NS) {
-                w->est_all = FA_MAX(w->est_all, STUCK_NS);
-                give_back(w, now_ns);
         }
 }
 
@@ -312,13 +381,11 @@ uint64_t fa_work_slot_deadline(const struct fa_work *w) {
                 const struct slot *s = &w->slots[i];
                 if (!s->n)
                         continue;
-                if (s->n > 1 && !s->slow && !s->kill)
+                if (!s->stuck)
                         at = FA_MIN(at, s->since_ns + STUCK_NS);
                 const struct held *h = fa_list_entry(fa_list_first(&s->queue), struct held, link);
                 if (!h->reported && h->from && h->from->state == LINK_OPEN)
                         at = FA_MIN(at, s->since_ns + STARTED_NS);
         }
-        if (w->n_waiting && w->n_up && w->n_busy == w->n_up)
-                at = FA_MIN(at, w->progress_ns + STUCK_NS);
         return at;
 }

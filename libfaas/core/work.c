@@ -35,6 +35,7 @@ int fa_work_new(struct fa_work **ret, const struct fa_work_cfg *cfg) {
         }
         for (unsigned i = 0; i < cfg->n_slots; i++)
                 fa_list_init(&w->slots[i].queue);
+        w->n_weight[WEIGHT_SHORT] = cfg->n_slots;
         *ret = w;
         return 0;
 }
@@ -185,8 +186,6 @@ static void on_task(struct fa_work *w, struct link *l, const struct fa_item *it,
         h->payload = fa_blob_ref(it->payload);
         h->function = w->cfg.functions[f];
         h->est = &w->est[f];
-        if (!w->n_waiting)
-                w->progress_ns = now_ns;
         fa_work_wait(w, h, false);
 }
 
@@ -194,6 +193,16 @@ static void on_task(struct fa_work *w, struct link *l, const struct fa_item *it,
 static bool tried_again(const struct fa_outcome *o) {
         return o->failure == FAAS_FAILURE_FUNCTION || o->failure == FAAS_FAILURE_CRASHED ||
                o->failure == FAAS_FAILURE_EXITED || o->failure == FAAS_FAILURE_TIMEOUT;
+}
+
+/*
+ * Its partition has had no owner for long: with a store in memory it died with its dispatcher.  If
+ * it comes back nevertheless, the task runs again.
+ */
+static bool orphaned(const struct fa_work *w, struct held *h, uint64_t now_ns) {
+        if (!h->not_mine_ns)
+                h->not_mine_ns = now_ns;
+        return now_ns - h->not_mine_ns >= ORPHAN_RETRIES * w->cfg.retry_ns;
 }
 
 /* ACK: it is safe.  STALE: nobody wants it. */
@@ -206,6 +215,11 @@ on_answer(struct fa_work *w, const struct fa_msg *m, const struct fa_item *it, u
         if (m->type == FA_MSG_NOT_MINE && fa_rule(KEEP_NOT_MINE)) {
                 if (h->state != HELD_RESULT)
                         return;
+                if (orphaned(w, h, now_ns)) {
+                        w->stats.stale++;
+                        fa_work_held_free(w, h);
+                        return;
+                }
                 fa_list_remove(&h->link); /* the retry offers it to everyone */
                 h->again_ns = now_ns + w->cfg.retry_ns;
                 fa_list_push_back(&w->results, &h->link);
@@ -239,6 +253,7 @@ on_session_msg(struct fa_work *w, struct link *l, const struct fa_msg *m, uint64
                 if (m->seq <= l->seen_seq && fa_rule(TASK_SEQ))
                         return; /* a repeat, or overtaken */
                 l->seen_seq = m->seq;
+                l->ask = 0; /* answered */
         }
         for (uint32_t i = 0; i < m->n_items; i++) {
                 const struct fa_item *it = &m->items[i];
@@ -318,6 +333,7 @@ int fa_work_input(struct fa_work *w, const struct fa_event *ev, uint64_t now_ns)
                 return -EINVAL;
         }
         fa_work_assign(w, now_ns);
+        fa_work_ask(w, now_ns);
         return 0;
 }
 
@@ -339,6 +355,7 @@ void fa_work_tick(struct fa_work *w, uint64_t now_ns) {
         if (w->draining)
                 (void)fa_work_drain(w, now_ns);
         fa_work_assign(w, now_ns);
+        fa_work_ask(w, now_ns);
 }
 
 uint64_t fa_work_deadline(const struct fa_work *w) {

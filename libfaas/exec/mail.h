@@ -11,6 +11,7 @@
 
 #include "base/limits.h"
 
+/* New ones at the end: a helper of another version says REFUSED. */
 enum fa_mail_type {
         FA_MAIL_HELLO = 1, /* zygote: I live; value: its pid */
         FA_MAIL_READY, /* zygote: all functions are loaded; data: their names, each with its NUL */
@@ -19,6 +20,7 @@ enum fa_mail_type {
         FA_MAIL_KILL,    /* host: end this slot */
         FA_MAIL_NOFORK,  /* zygote: cannot fork this slot; value: errno */
         FA_MAIL_DOWN, /* zygote: this slot is dead; value: wait status; data: last standard error */
+        FA_MAIL_LOADING, /* zygote: I am about to load a module; value: its place in the list */
 };
 
 #define FA_MAIL_TIMED_OUT 1u /* DOWN: the zygote killed it because its task's time was over */

@@ -8,12 +8,12 @@
 
 #include <dlfcn.h>
 #include <errno.h>
-#include <stdbool.h>
 #include <string.h>
 
 #include <faas/error.h>
 
 #include "base/error.h"
+#include "wire/msg.h"
 
 /* FNV-1a: names are short, and they come from whoever wrote the functions, not from the network. */
 static uint32_t hash(const char *name, size_t len) {
@@ -45,17 +45,12 @@ fa_registry_find(const struct fa_registry *reg, const char *name, size_t name_le
         return reg->index[i] ? &reg->rows[reg->index[i] - 1] : NULL;
 }
 
-static bool name_is_good(const char *name) {
-        size_t len = strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789._-");
-
-        return len >= 1 && len <= FA_NAME_MAX && name[len] == '\0';
-}
-
 int fa_registry_add(struct fa_registry *reg,
                     const struct faas_function *table,
                     const char *origin) {
         for (const struct faas_function *f = table; f->name; f++) {
-                if (!name_is_good(f->name))
+                size_t len = strlen(f->name);
+                if (!fa_name_valid((struct fa_slice){(const uint8_t *)f->name, len}))
                         return fa_error(-EINVAL,
                                         "\"%.80s\" of %s is no function name: want 1 to %u of "
                                         "a-z 0-9 . _ -",
@@ -63,14 +58,14 @@ int fa_registry_add(struct fa_registry *reg,
                 if (!f->fn)
                         return fa_error(-EINVAL, "function %s of %s is NULL", f->name, origin);
 
-                size_t len = strlen(f->name);
                 size_t i = place(reg, f->name, len);
                 if (reg->index[i])
                         return fa_error(FAAS_E_EXISTS, "function %s of %s: the name is taken by %s",
                                         f->name, origin, reg->rows[reg->index[i] - 1].origin);
                 if (reg->n == FA_FUNCTIONS_MAX)
-                        return fa_error(FAAS_E_LIMIT, "more than %d functions, at %s",
-                                        FA_FUNCTIONS_MAX, origin);
+                        return fa_error(FAAS_E_LIMIT,
+                                        "too many functions with those of %s; at most %d", origin,
+                                        FA_FUNCTIONS_MAX);
                 reg->rows[reg->n] = (struct fa_registry_row){f->name, origin, f->fn, len};
                 reg->index[i] = (uint16_t)++reg->n;
         }

@@ -63,6 +63,7 @@ int fa_pool_launch(struct fa_slots *s) {
                 return r;
         }
         s->state = FA_ZYGOTE_STARTING;
+        s->loading = -1;
         return 0;
 }
 
@@ -131,6 +132,9 @@ static int take_mail(struct fa_slots *s, const struct fa_mail *m) {
         case FA_MAIL_HELLO:
                 s->zygote = m->value;
                 s->pidfd = pidfd_open(s->zygote, 0);
+                return 0;
+        case FA_MAIL_LOADING:
+                s->loading = m->value;
                 return 0;
         case FA_MAIL_READY:
                 s->state = FA_ZYGOTE_READY;
@@ -276,8 +280,9 @@ static int send_kills(struct fa_slots *s) {
         for (struct fa_list *it; (it = fa_list_first(&s->want_kill));) {
                 struct fa_pool_slot *slot = fa_list_entry(it, struct fa_pool_slot, want_kill);
 
-                if (tell(s, slot, FA_MAIL_KILL, NULL) == -EAGAIN)
-                        return FAAS_E_AGAIN;
+                int r = tell(s, slot, FA_MAIL_KILL, NULL);
+                if (r == -EAGAIN || r == -ENOBUFS || r == -ENOMEM)
+                        return FAAS_E_AGAIN; /* it has to be killed, however long that takes */
                 fa_list_remove(it);
         }
         return 0;

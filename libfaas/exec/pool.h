@@ -52,6 +52,7 @@ struct fa_slots {
         enum fa_pool_zygote state;
         int sock, pidfd;
         pid_t zygote;
+        int loading;       /* the module that it loads, or loaded last; -1: none */
         bool mail_blocked; /* its socket is full */
         int broken;        /* < 0: it cannot be started again */
 

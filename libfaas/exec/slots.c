@@ -8,6 +8,7 @@
 #include "exec/slots.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -27,11 +28,15 @@
         (10 * FA_NS_PER_S) /* for modules' constructors; the rest takes milliseconds               \
                             */
 
-static bool cfg_is_good(const struct fa_slots_cfg *cfg) {
-        bool any = (cfg->functions && cfg->functions->name) || (cfg->modules && *cfg->modules) ||
-                   cfg->builtins;
-
-        return any && cfg->n_slots >= 1 && cfg->n_slots <= FA_SLOTS_MAX;
+static int check_cfg(const struct fa_slots_cfg *cfg) {
+        if (cfg->n_slots < 1 || cfg->n_slots > FA_SLOTS_MAX)
+                return fa_error(-EINVAL, "a pool of %u slots; expected 1 to %d", cfg->n_slots,
+                                FA_SLOTS_MAX);
+        if (!(cfg->functions && cfg->functions->name) && !(cfg->modules && *cfg->modules) &&
+            !cfg->builtins)
+                return fa_error(-EINVAL, "there is no function to run; expected a table with one, "
+                                         "a module, or the built-in ones");
+        return 0;
 }
 
 static void init(struct fa_slots *s, const struct fa_slots_cfg *cfg) {
@@ -51,6 +56,17 @@ static void init(struct fa_slots *s, const struct fa_slots_cfg *cfg) {
         s->notes_end = &s->notes;
 }
 
+/*
+ * A path of ours, to be freed: from the root, because a name without a slash is not looked for here
+ * but where libraries are, and because the host may be elsewhere when the zygote is started anew.
+ */
+static char *module_path(const char *path) {
+        char full[PATH_MAX];
+
+        return strdup(realpath(path, full) ? full
+                                           : path); /* if it is not there: dlopen() says so */
+}
+
 /* The module paths are needed again when the zygote has to be started anew. */
 static int keep_modules(struct fa_slots *s) {
         size_t n = 0;
@@ -61,7 +77,7 @@ static int keep_modules(struct fa_slots *s) {
         if (!v)
                 return -ENOMEM;
         for (size_t i = 0; i < n; i++) {
-                v[i] = strdup(s->cfg.modules[i]);
+                v[i] = module_path(s->cfg.modules[i]);
                 if (!v[i]) {
                         while (i > 0)
                                 free(v[--i]);
@@ -94,6 +110,13 @@ static int allocate(struct fa_slots *s) {
         return s->epoll < 0 ? fa_errno(errno, "cannot make the pool's epoll") : 0;
 }
 
+/* The zygote did not get as far as READY: was it a module that kept it from that? */
+static int blame(const struct fa_slots *s, int r, const char *module_did, const char *else_text) {
+        if (s->loading < 0)
+                return fa_error(r, "%s", else_text);
+        return fa_error(r, "module %s %s", s->modules[s->loading], module_did);
+}
+
 /* Until the zygote has loaded everything and has taken all our wishes. */
 static int wait_until_asked(struct fa_slots *s) {
         uint64_t until_ns = fa_now() + OPEN_WAIT_NS;
@@ -103,7 +126,9 @@ static int wait_until_asked(struct fa_slots *s) {
                 int r = fa_pool_mail(s);
 
                 if (r == 0 && s->state == FA_ZYGOTE_NONE)
-                        r = fa_error(-ECHILD, "the slots' parent process ended at once");
+                        r = blame(s, -ECHILD,
+                                  "ended the slots' parent process while it was being loaded",
+                                  "the slots' parent process ended at once");
                 if (r != 0)
                         return r;
                 struct pollfd p = {s->sock, POLLIN, 0};
@@ -119,19 +144,20 @@ static int wait_until_asked(struct fa_slots *s) {
                 }
                 (void)poll(&p, 1, wait_ms);
         }
-        return fa_error(-ETIMEDOUT, "a module took too long to load");
+        return blame(s, -ETIMEDOUT, "took over 10 s to load",
+                     "the slots' parent process did not answer in 10 s");
 }
 
 int fa_slots_open(struct fa_slots **ret, const struct fa_slots_cfg *cfg) {
-        if (!cfg_is_good(cfg))
-                return fa_error(-EINVAL, "a pool has 1 to %d slots and at least one function",
-                                FA_SLOTS_MAX);
+        int r = check_cfg(cfg);
+        if (r < 0)
+                return r;
         struct fa_slots *s = calloc(1, sizeof(*s));
         if (!s)
                 return fa_error(-ENOMEM, "no memory for %u slots", cfg->n_slots);
         init(s, cfg);
 
-        int r = allocate(s);
+        r = allocate(s);
         if (r == 0)
                 r = fa_pool_launch(s);
         if (r == 0)

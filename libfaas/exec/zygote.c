@@ -45,7 +45,8 @@ struct zslot {
         bool timed_out; /* we killed it because its task's time was over */
         bool report;    /* it is dead, and the host does not know yet */
         int status;
-        char *log; /* ring of FA_LOG_MAX bytes, the last of log_total */
+        int refused; /* errno of a fork that failed, and the host does not know yet; 0: none */
+        char *log;   /* ring of FA_LOG_MAX bytes, the last of log_total */
         size_t log_total;
 };
 
@@ -84,7 +85,7 @@ enter_slot(struct zygote *z, int sock, int page_fd, int err_fd, pid_t parent) {
 }
 
 /* 0 or an errno. */
-static int spawn(struct zygote *z, struct zslot *slot, uint32_t gen, int sock, int page_fd) {
+static int spawn(struct zygote *z, struct zslot *slot, int sock, int page_fd) {
         int err[2];
 
         if (!slot->log && !(slot->log = malloc(FA_LOG_MAX)))
@@ -116,7 +117,6 @@ static int spawn(struct zygote *z, struct zslot *slot, uint32_t gen, int sock, i
                 return e;
         }
         slot->pid = pid;
-        slot->gen = gen;
         slot->err_fd = err[0];
         slot->timed_out = false;
         slot->log_total = 0;
@@ -212,27 +212,45 @@ static void reap(struct zygote *z) {
                 sweep(z);
 }
 
+static void fill_refusal(struct fa_mail *m, const struct zslot *slot) {
+        m->type = FA_MAIL_NOFORK;
+        m->flags = 0;
+        m->value = slot->refused;
+        m->len = 0;
+}
+
+static void fill_death(struct fa_mail *m, const struct zslot *slot) {
+        size_t len = FA_MIN(slot->log_total, FA_LOG_MAX);
+
+        m->type = FA_MAIL_DOWN;
+        m->flags = slot->timed_out ? FA_MAIL_TIMED_OUT : 0;
+        m->value = slot->status;
+        m->len = (uint32_t)len;
+        for (size_t k = 0; k < len; k++)
+                m->data[k] = slot->log[(slot->log_total - len + k) % FA_LOG_MAX];
+}
+
+/* What the host does not know yet.  False: its socket is full, and the rest stays. */
 static bool send_reports(struct zygote *z) {
         struct fa_mail *m = &z->mail;
 
         for (unsigned i = 0; i < z->n_slots; i++) {
                 struct zslot *slot = &z->slots[i];
 
-                if (!slot->report)
+                if (!slot->report && !slot->refused)
                         continue;
-                size_t len = FA_MIN(slot->log_total, FA_LOG_MAX);
-                m->type = FA_MAIL_DOWN;
                 m->slot = i;
                 m->gen = slot->gen;
-                m->flags = slot->timed_out ? FA_MAIL_TIMED_OUT : 0;
-                m->value = slot->status;
-                m->len = (uint32_t)len;
-                for (size_t k = 0; k < len; k++)
-                        m->data[k] = slot->log[(slot->log_total - len + k) % FA_LOG_MAX];
+                if (slot->refused)
+                        fill_refusal(m, slot);
+                else
+                        fill_death(m, slot);
                 int r = fa_mail_send(z->host, m, NULL);
                 if (r == -EAGAIN || r == -ENOBUFS || r == -ENOMEM)
                         return false;
-                slot->report = false; /* sent, or nobody reads any more */
+                /* Sent, or nobody reads any more. */
+                slot->report = false;
+                slot->refused = 0;
         }
         return true;
 }
@@ -329,17 +347,9 @@ static void handle_mail(struct zygote *z) {
                 if (m->type == FA_MAIL_KILL && slot->pid && slot->gen == m->gen)
                         kill_slot(slot);
                 if (m->type == FA_MAIL_SPAWN && !slot->pid && !slot->report) {
+                        slot->gen = m->gen;
                         /* Without descriptors: this process has none left. */
-                        int e = fds[0] < 0 ? EMFILE : spawn(z, slot, m->gen, fds[0], fds[1]);
-
-                        if (e) {
-                                struct fa_mail no = {.type = FA_MAIL_NOFORK,
-                                                     .slot = m->slot,
-                                                     .gen = m->gen,
-                                                     .value = e};
-                                /* One per SPAWN, and the host waits for it: there is room. */
-                                (void)fa_mail_send(z->host, &no, NULL);
-                        }
+                        slot->refused = fds[0] < 0 ? EMFILE : spawn(z, slot, fds[0], fds[1]);
                 }
                 if (fds[0] >= 0) {
                         close(fds[0]);
@@ -408,8 +418,13 @@ static void load(struct zygote *z, const struct fa_zygote_cfg *cfg) {
                 r = fa_registry_add(&z->registry, cfg->functions, "the host program");
         if (r == 0 && cfg->builtins)
                 r = fa_registry_add(&z->registry, fa_builtins, "the built-in functions");
-        for (const char *const *path = cfg->modules; r == 0 && path && *path; path++)
-                r = fa_registry_load(&z->registry, *path);
+        for (int i = 0; r == 0 && cfg->modules && cfg->modules[i]; i++) {
+                struct fa_mail loading = {.type = FA_MAIL_LOADING, .value = i};
+
+                /* First, because its constructors may end this process, or never return. */
+                (void)fa_mail_send(z->host, &loading, NULL);
+                r = fa_registry_load(&z->registry, cfg->modules[i]);
+        }
         if (r != 0)
                 refuse(z, r);
 

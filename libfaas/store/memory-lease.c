@@ -56,6 +56,15 @@ static bool owns(struct fa_memory *m, uint64_t epoch, uint64_t partition) {
         return p && p->owner == epoch;
 }
 
+static bool owns_any(const struct fa_memory *m, uint64_t epoch) {
+        struct fa_list *it;
+
+        fa_list_for_each (it, &m->parts)
+                if (fa_list_entry(it, struct fa_mem_part, link)->owner == epoch)
+                        return true;
+        return false;
+}
+
 uint64_t fa_memory_owner(struct fa_memory *m, uint64_t partition) {
         const struct fa_mem_part *p = fa_mem_part_find(m, partition);
 
@@ -358,7 +367,7 @@ void fa_mem_tick(struct fa_memory *m, struct fa_group *g, struct fa_op *op, uint
 
 void fa_mem_take(struct fa_memory *m, struct fa_group *g, struct fa_op *op) {
         struct fa_mem_part *p = fa_mem_part_find(m, op->partition);
-        const struct fa_mem_lease *l = p ? fa_mem_lease_find(m, p->owner) : NULL;
+        struct fa_mem_lease *l = p ? fa_mem_lease_find(m, p->owner) : NULL;
 
         if (!p || (p->owner != op->owner && p->owner != g->epoch) ||
             (l && p->owner != g->epoch && fa_rule(LEASE) && !expired(m, l))) {
@@ -368,6 +377,9 @@ void fa_mem_take(struct fa_memory *m, struct fa_group *g, struct fa_op *op) {
         if (p->owner != g->epoch) {
                 p->owner = g->epoch;
                 p->gen++;
+                /* Who owns nothing is over: nobody has to wait for it after the next restart. */
+                if (l && !owns_any(m, l->epoch))
+                        lease_free(m, l);
         }
         op->gen = p->gen;
 }

@@ -48,6 +48,7 @@ struct fa_memory {
         struct fa_mem_part
                 *last_part; /* most groups touch one partition and one lease: looked up once */
         struct fa_mem_lease *last_lease;
+        struct fa_mem_record *loaded; /* the last one that LOAD told, while it is open; or NULL */
         uint64_t n_open, n_final, open_bytes, final_bytes, serial;
         uint64_t last_epoch;
         uint64_t tick, tick_at_ns;

@@ -74,9 +74,16 @@ static void uncount(struct fa_memory *m, struct fa_mem_record *r) {
         }
 }
 
+/* Takes it out of its partition's list, or of that of the finals. */
+static void unlink_record(struct fa_memory *m, struct fa_mem_record *r) {
+        if (m->loaded == r)
+                m->loaded = NULL;
+        fa_list_remove(&r->link);
+}
+
 static void record_free(struct fa_memory *m, struct fa_mem_record *r) {
         uncount(m, r);
-        fa_list_remove(&r->link);
+        unlink_record(m, r);
         fa_map_remove(&m->records, &r->node);
         fa_spec_unref(r->spec);
         fa_outcome_deinit(&r->outcome);
@@ -97,7 +104,7 @@ static void make_final(struct fa_memory *m, struct fa_mem_record *r, uint64_t no
         r->spec_hash = fa_spec_hash(r->spec, m->cfg.seed);
         r->spec = fa_spec_unref(r->spec);
         r->final_at_ns = now_ns;
-        fa_list_remove(&r->link);
+        unlink_record(m, r);
         fa_list_push_back(&m->finals, &r->link);
         r->size = final_size(&r->outcome);
         m->n_final++;
@@ -277,26 +284,36 @@ static void run_restore(struct fa_memory *m, struct fa_op *op, bool repeat, uint
         }
 }
 
+/* The first record behind the cursor; at once, if the last LOAD ended there. */
+static struct fa_list *
+load_from(const struct fa_memory *m, struct fa_mem_part *p, uint64_t cursor) {
+        struct fa_list *it = p->records.next;
+
+        if (m->loaded && m->loaded->partition == p->partition && m->loaded->serial == cursor)
+                return m->loaded->link.next;
+        while (it != &p->records && fa_list_entry(it, struct fa_mem_record, link)->serial <= cursor)
+                it = it->next;
+        return it;
+}
+
 static void run_load(struct fa_memory *m, struct fa_op *op) {
         enum { LOAD_MAX = 256 };
         struct fa_mem_part *p = fa_mem_part_find(m, op->partition);
         struct fa_op_more *more = op->more;
-        struct fa_list *it;
 
         more->recs = calloc(LOAD_MAX, sizeof(*more->recs));
         if (!p || !more->recs) {
                 op->r = p ? -ENOMEM : FAAS_E_NOENT;
                 return;
         }
-        fa_list_for_each (it, &p->records) {
-                const struct fa_mem_record *r = fa_list_entry(it, struct fa_mem_record, link);
-                if (r->serial <= op->cursor)
-                        continue;
+        for (struct fa_list *it = load_from(m, p, op->cursor); it != &p->records; it = it->next) {
+                struct fa_mem_record *r = fa_list_entry(it, struct fa_mem_record, link);
                 if (more->n_recs == LOAD_MAX)
                         return;
                 const struct fa_record seen = view(r);
                 fa_record_copy(&more->recs[more->n_recs++], &seen);
                 op->cursor = r->serial;
+                m->loaded = r;
         }
         op->cursor = FA_CURSOR_END;
 }

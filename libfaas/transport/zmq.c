@@ -36,17 +36,19 @@
 #define DROPS_MAX 64     /* messages that are read and dropped in one call */
 #define MONITOR_EVERY 64 /* messages, under a flood */
 #define TELL_NS                                                                                    \
-        (100 * FA_NS_PER_MS) /* a peer is told gone then, whatever a flood may still hide          \
-                              */
+        (100 * FA_NS_PER_MS)          /* a peer is told gone then, whatever a flood may still hide \
+                                       */
+#define REDIAL_NS (30 * FA_NS_PER_MS) /* after the connection broke */
 #define RETRY_NS (5 * FA_NS_PER_MS)
 
 struct faas_transport {
         struct fa_zsock z;
         enum faas_transport_end end;
         int broken;
-        bool up, say_up, say_down; /* CONNECT */
-        struct fa_zpeers peers;    /* LISTEN */
-        uint64_t retry_ns;         /* send() was refused for want of room */
+        bool up, cut, say_up, say_down; /* CONNECT */
+        struct fa_zpeers peers;         /* LISTEN */
+        uint64_t redial_ns;             /* CONNECT: then the next attempt is made */
+        uint64_t retry_ns;              /* send() was refused for want of room */
         unsigned since_monitor;
         bool warned_stranger, warned_full;
         struct fa_frames out; /* its array is used again */
@@ -80,7 +82,7 @@ static int zt_open(struct faas_transport **ret, const struct faas_transport_cfg 
         if (!t)
                 return -ENOMEM;
         t->end = cfg->end;
-        t->retry_ns = FA_NEVER;
+        t->retry_ns = t->redial_ns = FA_NEVER;
         fa_zpeers_init(&t->peers);
         r = fa_zsock_open(&t->z, cfg);
         if (r) {
@@ -262,23 +264,41 @@ static void probe_suspects(struct faas_transport *t) {
         }
 }
 
+/* CONNECT: an event of the monitor.  True: it is to be told before the next. */
+static bool notice(struct faas_transport *t, unsigned event) {
+        switch (event) {
+        case ZMQ_EVENT_DISCONNECTED:
+                /* What was read until then is handed over after this, and before the next. */
+                t->cut = t->up;
+                return false;
+        case ZMQ_EVENT_CONNECT_RETRIED:
+                t->say_down = t->cut;
+                t->cut = false;
+                return t->say_down;
+        case ZMQ_EVENT_HANDSHAKE_SUCCEEDED:
+                fa_zsock_settle(&t->z);
+                t->say_up = true;
+                return true;
+        default:
+                return false;
+        }
+}
+
 /* What the monitor noticed. */
 static void look_around(struct faas_transport *t) {
+        const bool idle = t->redial_ns != FA_NEVER;
         unsigned event;
         int value;
 
         t->since_monitor = 0;
         while ((event = fa_zsock_event(&t->z, &value))) {
-                if (t->end == FAAS_TRANSPORT_LISTEN) {
-                        if (event == ZMQ_EVENT_DISCONNECTED)
-                                fa_zpeers_suspect(&t->peers, value, fa_now());
-                } else if (event == ZMQ_EVENT_HANDSHAKE_SUCCEEDED && !t->up) {
-                        fa_zsock_settle(&t->z);
-                        t->say_up = true;
-                        return;
-                } else if (event == ZMQ_EVENT_DISCONNECTED && t->up) {
-                        t->say_down = true;
-                        return;
+                if (idle) {
+                        continue; /* it is of the connection that was hung up */
+                } else if (t->end == FAAS_TRANSPORT_CONNECT) {
+                        if (notice(t, event))
+                                return;
+                } else if (event == ZMQ_EVENT_DISCONNECTED) {
+                        fa_zpeers_suspect(&t->peers, value, fa_now());
                 }
         }
         if (t->end == FAAS_TRANSPORT_LISTEN)
@@ -294,6 +314,10 @@ static bool tell(struct faas_transport *t, bool drained, struct faas_transport_e
                 t->say_up = t->say_down = false;
                 *ret = (struct faas_transport_event){.kind = t->up ? FAAS_TRANSPORT_UP
                                                                    : FAAS_TRANSPORT_DOWN};
+                if (!t->up) {
+                        fa_zsock_hang_up(&t->z);
+                        t->redial_ns = fa_now() + REDIAL_NS;
+                }
                 return true;
         }
         if (drained)
@@ -306,12 +330,27 @@ static bool tell(struct faas_transport *t, bool drained, struct faas_transport_e
         return true;
 }
 
+/* Connects again if it is time to. */
+static int redial(struct faas_transport *t) {
+        int value;
+
+        if (t->redial_ns == FA_NEVER || fa_now() < t->redial_ns)
+                return 0;
+        t->redial_ns = FA_NEVER;
+        while (fa_zsock_event(&t->z, &value))
+                continue;
+        return fa_zsock_redial(&t->z);
+}
+
 static int zt_recv(struct faas_transport *t, struct faas_transport_event *ret) {
         int r;
 
         if (t->broken)
                 return t->broken;
         t->retry_ns = FA_NEVER;
+        t->broken = redial(t);
+        if (t->broken)
+                return t->broken;
         if (++t->since_monitor >= MONITOR_EVERY) {
                 look_around(t);
                 if (tell(t, false, ret))
@@ -334,7 +373,7 @@ static int zt_recv(struct faas_transport *t, struct faas_transport_event *ret) {
 
 static uint64_t zt_deadline(const struct faas_transport *t) {
         const struct fa_zpeers *p = &t->peers;
-        uint64_t at = t->retry_ns;
+        uint64_t at = FA_MIN(t->retry_ns, t->redial_ns);
 
         if (t->say_up || t->say_down || fa_zpeers_gone(p) || fa_zsock_readable(&t->z) ||
             fa_zsock_noticed(&t->z))

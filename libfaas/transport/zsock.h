@@ -15,19 +15,33 @@
 #include "transport/zaddr.h"
 
 struct fa_zsock {
-        void *sock, *mon; /* ZeroMQ's; mon brings the events of sock */
+        void *sock, *mon; /* ZeroMQ's; mon brings the events of sock; NULL: it has none */
         int epoll;        /* over both */
-        bool inproc;      /* CONNECT: inside the process */
-        unsigned n_bound; /* listening sockets, each with an event of its own when it is closed */
-        pid_t pid;        /* who made it */
-        char *url;        /* where it is, separated by commas; CONNECT: whom it reaches */
+        bool listens, monitored;
+        bool inproc; /* CONNECT: inside the process */
+        /* Where ipc sockets stand; ino 0: no file. */
+        struct {
+                dev_t dev;
+                ino_t ino;
+        } files[FA_ENDPOINTS_MAX];
+        unsigned n_urls;
+        pid_t pid; /* who made it */
+        char *url; /* where it is, separated by commas; CONNECT: whom it reaches */
 };
 
 /* Opens one end at cfg->url, as faas_transport_ops.open. */
 int fa_zsock_open(struct fa_zsock *ret, const struct faas_transport_cfg *cfg);
 
-/* Ends it within some hundred ms; in a fork of who made it only memory goes. */
+/* Ends it, its address is free then, within some hundred ms; in a fork of who made it only memory
+ * goes. */
 void fa_zsock_close(struct fa_zsock *z);
+
+/*
+ * CONNECT, when the connection broke: drops what could not be sent, which else would be the first
+ * that the next dispatcher hears; and begins anew. 0, or -errno.
+ */
+void fa_zsock_hang_up(const struct fa_zsock *z);
+int fa_zsock_redial(const struct fa_zsock *z);
 
 /* Does recv have something? */
 bool fa_zsock_readable(const struct fa_zsock *z);

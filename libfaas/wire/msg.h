@@ -59,6 +59,9 @@ struct fa_fence {
         uint64_t n;         /* running number of hand-outs in this generation; 0: no fence */
 };
 
+/* Who decides how much a worker is given (WELCOME). */
+enum { FA_MODE_LOCAL, FA_MODE_PUSH, FA_MODE_PULL };
+
 /* States that DONE can tell beside enum faas_status. */
 enum { FA_STATE_NOT_FOUND = 16, FA_STATE_GONE = 17, FA_STATE_LOST = 18 };
 
@@ -126,7 +129,7 @@ struct fa_item {
 struct fa_msg {
         uint8_t type;
         uint8_t role;   /* HELLO: enum fa_role, client or worker */
-        uint8_t mode;   /* WELCOME: 0 local, 1 push, 2 pull */
+        uint8_t mode;   /* WELCOME: FA_MODE_ */
         uint8_t more;   /* REGISTER, REPORT: 1 if the list goes on; STATUS: 1 to get results too */
         uint8_t what;   /* QUERY, REPORT: FA_QUERY_ */
         uint8_t reason; /* DISCONNECT: FAAS_E_ value, 0 for an ordinary goodbye */

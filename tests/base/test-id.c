@@ -129,7 +129,11 @@ Test(id, a_text_that_is_no_id_is_refused_and_nothing_is_written) {
         }
         cr_assert_eq(faas_id_parse(&id, "018f3c2e-5b6a-7cde-8f01-23456789abcd0"), -EINVAL);
         cr_assert_eq(faas_id_parse(&id, ""), -EINVAL);
+        cr_assert_eq(faas_id_parse(&id, "no id"), -EINVAL);
+        cr_assert(strstr(faas_error_text(), "\"no id\" is no id; expected"), "%s",
+                  faas_error_text());
         cr_assert_eq(faas_id_parse(&id, NULL), -EINVAL);
+        cr_assert(strstr(faas_error_text(), "NULL"), "%s", faas_error_text());
         cr_assert_eq(faas_id_parse(NULL, good), -EINVAL);
         cr_assert_arr_eq(id.b, before.b, 16);
 }

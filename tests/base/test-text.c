@@ -25,6 +25,16 @@ Test(text, control_characters_become_blanks) {
         cr_assert_str_eq(buf, "a b c [31md ");
 }
 
+Test(text, eight_bit_control_characters_become_blanks) {
+        char buf[64];
+
+        /* U+009B is what ESC [ is to a terminal that takes UTF-8. */
+        format(buf, sizeof(buf), "%s",
+               "a\xc2\x9b"
+               "31m\xc2\x80\xc2\xa0\xc3\x80");
+        cr_assert_str_eq(buf, "a  31m  \xc2\xa0\xc3\x80");
+}
+
 Test(text, what_fits_is_kept_whole) {
         char buf[6];
 

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "pool.h"
 #include "th.h"
@@ -115,6 +116,34 @@ Test(modules, unresolved_symbol_is_named) {
         expect_refusal(module("unresolved"), false, FAAS_E_NOENT, "nobody_has_this", "");
 }
 
+/* The second of two, the first of which is fine. */
+static void expect_end(const char *name, int want, const char *words) {
+        char *bad = strdup(module(name)), *good = strdup(module("good"));
+        const char *modules[] = {good, bad, NULL};
+        struct fa_slots_cfg cfg = {.n_slots = 1, .modules = modules};
+        struct fa_slots *s = NULL;
+        int fds = th_count_fds();
+
+        cr_assert_eq(fa_slots_open(&s, &cfg), want, "%s", faas_error_text());
+        cr_assert_not_null(strstr(faas_error_text(), bad), "text: %s", faas_error_text());
+        cr_assert_not_null(strstr(faas_error_text(), words), "text: %s", faas_error_text());
+        cr_assert_eq(th_count_fds(), fds);
+        free(bad);
+        free(good);
+}
+
+Test(modules, constructor_that_exits_is_named) {
+        expect_end("exits", -ECHILD, "ended the slots' parent");
+}
+
+Test(modules, constructor_that_crashes_is_named) {
+        expect_end("crashes", -ECHILD, "ended the slots' parent");
+}
+
+Test(modules, constructor_that_hangs_is_named) {
+        expect_end("hangs", -ETIMEDOUT, "10 s");
+}
+
 Test(modules, same_module_twice_is_a_duplicate) {
         const char *modules[] = {module("good"), module("good"), NULL};
         struct fa_slots_cfg cfg = {.n_slots = 1, .modules = modules};
@@ -142,6 +171,31 @@ Test(modules, pool_without_functions_is_refused) {
         struct fa_slots *s = NULL;
 
         cr_assert_eq(fa_slots_open(&s, &cfg), -EINVAL);
+        cr_assert_not_null(strstr(faas_error_text(), "no function"), "%s", faas_error_text());
+        cr_assert_null(strstr(faas_error_text(), "slots"), "%s", faas_error_text());
+        cfg = (struct fa_slots_cfg){.n_slots = 1025, .builtins = true};
+        cr_assert_eq(fa_slots_open(&s, &cfg), -EINVAL);
+        cr_assert_not_null(strstr(faas_error_text(), "1025 slots"), "%s", faas_error_text());
+}
+
+/* Not where libraries are looked for, and not where the host is later. */
+Test(modules, name_without_a_folder_is_a_file_here) {
+        const char *modules[] = {"mine.so", NULL};
+        struct fa_slots_cfg cfg = {.n_slots = 1, .modules = modules};
+        struct pool p;
+
+        cr_assert_eq(chdir(th_temp_dir()), 0);
+        cr_assert_eq(symlink(module("good"), "mine.so"), 0);
+        pool_open_cfg(&p, &cfg);
+        cr_assert_eq(chdir("/"), 0);
+        kill(fa_slots_zygote_pid(p.s), SIGKILL);
+        pool_expect(&p, FA_SLOT_DOWN);
+        pool_wait_up(&p, 1);
+        pool_give(&p, 0, "hello", "");
+        struct fa_slot_event ev = pool_expect(&p, FA_SLOT_RESULT);
+        cr_assert_eq(ev.outcome.status, FAAS_COMPLETED);
+        fa_outcome_deinit(&ev.outcome);
+        fa_slots_close(p.s);
 }
 
 static struct fa_slot_event run_builtin(struct pool *p, const char *function, const char *payload) {

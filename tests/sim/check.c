@@ -65,6 +65,20 @@ static void reveal(struct world *w, struct stask *t, const struct fa_outcome *o)
         t->revealed = true;
 }
 
+/* What was known of those that have not been told as ended is void, with the store it was in. */
+void check_store_died(struct world *w) {
+        for (int i = 0; i < w->n_tasks; i++) {
+                struct stask *t = &w->tasks[i];
+                t->is_final = t->forgotten = t->lone = false;
+                t->strikes = 0;
+                fa_outcome_deinit(&t->final);
+                if (t->told)
+                        continue;
+                t->revealed = false;
+                fa_outcome_deinit(&t->told_end);
+        }
+}
+
 /* After a group has run: what did it change? */
 void check_group(struct world *w, int n, const struct fa_group *g) {
         struct fa_record rec;
@@ -128,6 +142,8 @@ void check_send(struct world *w, int n, const struct fa_msg *m) {
                 const struct fa_item *it = &m->items[i];
                 uint8_t state = fa_memory_peek(w->store, &it->id, &rec);
                 int t = task_index(w, &it->id);
+                if (m->type == FA_MSG_ACCEPTED && it->state == 0)
+                        task_of(w, &it->id)->acked_life = w->store_life;
                 if (m->type == FA_MSG_ACK && fa_state_final(state))
                         reveal(w, task_of(w, &it->id), &rec.outcome);
                 if (w->p->store_lose)
@@ -183,6 +199,19 @@ static const char *outcome_text(const struct fa_cli_done *d) {
         return d->outcome.text ? (const char *)d->outcome.text->p : "";
 }
 
+/* Its store has died since it was acknowledged, and its client finds that out soon: some beats
+ * until it has the new dispatcher, a second of doubt, one for the way. */
+static void check_lost(struct world *w, const struct stask *t) {
+        const uint64_t soon_ns = 2000 * MS + 3 * LIVENESS * HEARTBEAT_NS;
+
+        if (!t->acked || t->acked_life == w->store_life)
+                bad(w, "task %d is LOST, though the store that has it lives",
+                    task_index(w, &t->id));
+        if (w->now_ns > w->disp_up_ns + soon_ns)
+                bad(w, "task %d is LOST, which its client was told only after %d ms",
+                    task_index(w, &t->id), (int)((w->now_ns - w->disp_up_ns) / MS));
+}
+
 /* A client hears of an end. */
 void check_told(struct world *w, int n, const struct fa_cli_done *d) {
         struct stask *t = task_of(w, &d->id);
@@ -196,12 +225,18 @@ void check_told(struct world *w, int n, const struct fa_cli_done *d) {
         if (t->told)
                 bad(w, "P2: the client was told the end of task %d twice", i);
         t->told = true;
+        if (w->p->own_store && o->failure == FAAS_FAILURE_LOST) {
+                check_lost(w, t);
+                return;
+        }
         reveal(w, t, o);
         if (o->failure == FAAS_FAILURE_LOST) {
                 bad(w, "task %d was acknowledged and is LOST: %s", i, outcome_text(d));
                 return;
         }
-        if (!w->lost_tail && (!t->is_final || !same_outcome(o, &t->final)))
+        /* With its store in memory the dispatcher may have died while DONE was on its way. */
+        if (!w->lost_tail && !(w->store_life && !t->is_final) &&
+            (!t->is_final || !same_outcome(o, &t->final)))
                 bad(w, "P4: the client was told another end of task %d than the stored one", i);
         if (t->kind == K_PLAIN && o->status == FAAS_FAILED && t->deaths < 3 && !may_die_unseen(w))
                 bad(w, "task %d FAILED innocently: %s (%d deaths)", i, outcome_text(d), t->deaths);

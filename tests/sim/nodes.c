@@ -329,7 +329,8 @@ static void flush(struct world *w, int n) {
 static void machine_new(struct world *w, int n) {
         static const char *const functions[] = {"work"};
         struct node *node = node_of(w, n);
-        struct fa_disp_cfg dc = {.mode = 1,
+        struct fa_disp_cfg dc = {.mode = w->pull ? FA_MODE_PULL : FA_MODE_PUSH,
+                                 .window_tasks = w->window_tasks,
                                  .heartbeat_ns = HEARTBEAT_NS,
                                  .liveness = LIVENESS,
                                  .tick_ns = TICK_NS,
@@ -346,7 +347,7 @@ static void machine_new(struct world *w, int n) {
         struct fa_cli_cfg cc = {.incarnation = node->inc << 8 | (uint64_t)n,
                                 .window_tasks = 1000,
                                 .window_bytes = 1 << 20,
-                                .lost_ns = 10 * FA_NS_PER_S,
+                                .lost_ns = w->p->own_store ? FA_NS_PER_S : 10 * FA_NS_PER_S,
                                 .seed = w->seed};
         int r = 0;
 
@@ -365,6 +366,15 @@ static void machine_new(struct world *w, int n) {
                         r = fa_work_connect(node->work, (uint64_t)(first + 1), w->now_ns);
                 if (node->cli)
                         r = fa_cli_connect(node->cli, (uint64_t)(first + 1), w->now_ns);
+        }
+}
+
+/* They see its connection break, or come back; or not. */
+static void tell_peers(struct world *w, int d, enum fa_event_kind kind) {
+        for (int n = w->n_d; n < w->n_nodes; n++) {
+                struct fa_event ev = {.kind = kind, .peer = (uint64_t)(d + 1)};
+                if (w->nodes[n].alive && !stalled(w, &w->nodes[n]) && chance(w, 300))
+                        node_event(w, n, &ev);
         }
 }
 
@@ -387,6 +397,11 @@ void node_start(struct world *w, int n) {
                 node_event(w, n, &up);
         }
         flush(w, n);
+        if (node->disp) {
+                w->disp_up_ns = w->now_ns;
+                if (node->inc > 1)
+                        tell_peers(w, n, FA_EV_PEER_UP);
+        }
 }
 
 /* The dispatchers' socket monitors see a broken connection at once, or (not told) never. */
@@ -397,6 +412,18 @@ static void tell_dispatchers(struct world *w, const struct node *node) {
                 if (w->nodes[d].alive && !stalled(w, &w->nodes[d]) && chance(w, 800))
                         node_event(w, d, &ev);
         }
+}
+
+/* A connection comes or goes: both ends may hear of it, each at its own time or never. */
+void link_change(struct world *w, int d, int n, enum fa_event_kind kind) {
+        struct node *disp = &w->nodes[d], *node = &w->nodes[n];
+        struct fa_event ev = {.kind = kind, .peer = (uint64_t)(d + 1)};
+
+        if (node->alive && !stalled(w, node) && chance(w, 800))
+                node_event(w, n, &ev);
+        ev.peer = peer_key(node, disp);
+        if (kind == FA_EV_PEER_DOWN && disp->alive && !stalled(w, disp) && chance(w, 500))
+                node_event(w, d, &ev);
 }
 
 void node_stop(struct world *w, int n, bool told) {
@@ -422,6 +449,8 @@ void node_stop(struct world *w, int n, bool told) {
         adapter_drop(w, n);
         if (told && node->role != FA_ROLE_DISPATCHER)
                 tell_dispatchers(w, node);
+        else if (told)
+                tell_peers(w, n, FA_EV_PEER_DOWN);
 }
 
 void node_event(struct world *w, int n, const struct fa_event *ev) {

@@ -35,6 +35,7 @@ static const struct profile profiles[] = {
         {.name = "restarts among failing slots",
          .n_d = 2,
          .disp_crash = 40,
+         .dup = 300,
          .poison = 30,
          .slot_crash = 30},
         {.name = "paused dispatcher", .n_d = 1, .disp_stall = 20},
@@ -58,6 +59,7 @@ static const struct profile profiles[] = {
          .cut = 60,
          .store_break = 20},
         {.name = "lost tail after a restart", .n_d = 2, .store_lose = 40, .early_crash = 60},
+        {.name = "memory store", .n_d = 1, .own_store = true, .disp_crash = 25, .slot_crash = 10},
         {.name = "everything",
          .n_d = 2,
          .loss = 20,
@@ -86,7 +88,10 @@ static const char *const rule_texts[] = {FA_RULES(RULE_TEXT_)};
 static struct world world;
 
 static bool one(uint64_t seed, bool verbose) {
-        return world_run(&world, seed, &profiles[seed % FA_ARRAY_SIZE(profiles)], verbose);
+        const size_t n = FA_ARRAY_SIZE(profiles);
+
+        /* Each profile in push and in pull mode, in turn. */
+        return world_run(&world, seed, &profiles[seed % n], seed / n % 2, verbose);
 }
 
 static int run(uint64_t first, uint64_t n, bool verbose, bool stop) {
@@ -96,8 +101,8 @@ static int run(uint64_t first, uint64_t n, bool verbose, bool stop) {
                 if (one(s, verbose))
                         continue;
                 red++;
-                printf("seed %lu (%s): %s\n  replay: sim --seed %lu --verbose\n", s, world.p->name,
-                       world.violation, s);
+                printf("seed %lu (%s%s): %s\n  replay: sim --seed %lu --verbose\n", s,
+                       world.p->name, world.pull ? ", pull" : "", world.violation, s);
                 if (stop || red >= 20)
                         break;
         }

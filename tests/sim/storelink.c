@@ -303,6 +303,16 @@ void store_up(struct world *w) {
                 w->nodes[i].store.not_before_ns = w->now_ns + rnd(w, 190 * MS);
 }
 
+/* A store in memory has died with its dispatcher; the next one begins with nothing. */
+void store_empty(struct world *w) {
+        w->nodes[0].store.late_ns[(w->nodes[0].store.conn - 1) % 64] = FA_NEVER;
+        w->store = fa_memory_free(w->store);
+        if (fa_memory_new(&w->store, &w->store_cfg))
+                abort();
+        w->store_life++;
+        check_store_died(w);
+}
+
 void store_log_free(struct world *w) {
         for (size_t i = 0; i < w->n_log; i++)
                 fa_group_free(w->log[i].g);

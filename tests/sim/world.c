@@ -84,13 +84,16 @@ static void impostor(struct world *w) {
         struct node *n = &w->nodes[k];
         struct fa_item it = {.id = t->id, .function = {(const uint8_t *)"other", 5}};
 
-        if (!t->acked || t->told || n->index == w->n_d + w->n_w + t->client || !n->alive ||
-            n->stalled_until_ns > w->now_ns || n->impostor >= 0 || w->p->store_lose ||
+        if (!t->acked || t->told || w->p->own_store || n->index == w->n_d + w->n_w + t->client ||
+            !n->alive || n->stalled_until_ns > w->now_ns || n->impostor >= 0 || w->p->store_lose ||
             w->p->client_crash)
                 return;
         n->impostor = i;
-        if (fa_cli_submit(n->cli, &it, w->now_ns))
-                bad(w, "a submit within the window was refused");
+        if (fa_cli_submit(n->cli, &it, w->now_ns)) {
+                n->impostor = -1;
+                if (!fa_cli_full(n->cli))
+                        bad(w, "a submit within the window was refused");
+        }
         node_wake(w, k);
 }
 
@@ -99,6 +102,7 @@ static void submit_next(struct world *w) {
         struct node *n = &w->nodes[w->n_d + w->n_w + t->client];
         char payload[16];
         struct fa_item it = {.id = t->id, .function = {(const uint8_t *)"work", 4}};
+        int r;
 
         if (w->n_submitted == w->n_tasks)
                 return;
@@ -110,9 +114,14 @@ static void submit_next(struct world *w) {
         if (fa_blob_new(&it.payload, payload, (size_t)len))
                 abort();
         it.max_retries = t->kind == K_FAILING ? 2 : 0;
-        if (fa_cli_submit(n->cli, &it, w->now_ns))
-                bad(w, "a submit within the window was refused");
+        r = fa_cli_submit(n->cli, &it, w->now_ns);
         fa_blob_unref(it.payload);
+        if (r == FAAS_E_AGAIN && fa_cli_full(n->cli)) {
+                happen(w, w->now_ns + 20 * MS, W_SUBMIT, 0);
+                return;
+        }
+        if (r)
+                bad(w, "a submit within the window was refused");
         t->submitted = true;
         t->client_inc = (uint32_t)n->inc;
         w->n_submitted++;
@@ -138,6 +147,8 @@ static void crash(struct world *w, int n, uint64_t away_ns) {
                 return;
         w->n_faults++;
         node_stop(w, n, chance(w, 500));
+        if (w->p->own_store && n < w->n_d)
+                store_empty(w);
         happen(w, w->now_ns + away_ns, W_RESTART, n);
 }
 
@@ -195,6 +206,10 @@ static void faults(struct world *w) {
                 w->n_faults++;
                 uint64_t until = w->now_ns + rnd(w, 1000 * MS);
                 w->cut_ns[a][b] = w->cut_ns[b][a] = FA_MAX(w->cut_ns[a][b], until);
+                if (chance(w, 500)) /* else nobody sees it but by the silence */
+                        link_change(w, a, b, FA_EV_PEER_DOWN);
+                struct happening *up = happen(w, w->cut_ns[a][b], W_LINK_UP, b);
+                up->src = a;
         }
         happen(w, w->now_ns + 20 * MS, W_FAULT, 0);
 }
@@ -228,6 +243,10 @@ static void step(struct world *w, struct happening *h) {
         case W_STORE_UP:
                 store_up(w);
                 break;
+        case W_LINK_UP:
+                if (w->cut_ns[h->src][h->dst] <= w->now_ns)
+                        link_change(w, h->src, h->dst, FA_EV_PEER_UP);
+                break;
         }
         happening_free(h);
 }
@@ -238,6 +257,7 @@ static void build(struct world *w) {
         w->n_c = 1 + (int)rnd(w, MAX_C);
         w->n_nodes = w->n_d + w->n_w + w->n_c;
         w->run_id = 1;
+        w->window_tasks = rnd(w, 3) ? 1000 : 1 + (uint32_t)rnd(w, 8);
         w->store_cfg = (struct fa_store_cfg){.max_tasks = 1000000,
                                              .max_bytes = 1u << 30,
                                              .result_bytes = 1u << 30,
@@ -285,7 +305,7 @@ static void tear_down(struct world *w) {
 }
 
 /* One world; false: a promise was broken, and w->violation says which. */
-bool world_run(struct world *w, uint64_t seed, const struct profile *p, bool verbose) {
+bool world_run(struct world *w, uint64_t seed, const struct profile *p, bool pull, bool verbose) {
         const uint64_t patience_ns = 60000 * MS;
         struct fa_heap_node *n;
 
@@ -293,6 +313,7 @@ bool world_run(struct world *w, uint64_t seed, const struct profile *p, bool ver
         w->seed = seed;
         w->rng = seed * UINT64_C(0x9e3779b97f4a7c15) + 1;
         w->p = p;
+        w->pull = pull;
         w->verbose = verbose;
         build(w);
         while (!w->violation[0] && (n = fa_heap_peek(&w->heap))) {

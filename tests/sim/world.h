@@ -36,6 +36,7 @@ struct profile {
         int poison, killer, failing, looping;          /* kinds of tasks, in 1/100 */
         int stall_ms;    /* about how long dispatchers stall; 0: up to 1 s */
         int early_crash; /* of dispatchers, before the first submit */
+        bool own_store;  /* the store is in the only dispatcher's memory, and dies with it */
 };
 
 enum kind { K_PLAIN, K_FAILING, K_POISON, K_KILLER, K_LOOPING };
@@ -51,6 +52,7 @@ struct stask {
         bool submitted, acked, told;
         int executions, deaths; /* deaths: of slots and workers while it was started there */
         uint32_t strikes;       /* most that the store had */
+        int acked_life;         /* the store's life in which it was acknowledged last */
         bool revealed;          /* its end was told to a worker or a client */
         struct fa_outcome told_end;
         bool lone; /* see check.c: must not be executed again while its worker lives */
@@ -60,7 +62,18 @@ struct stask {
 };
 
 /* What comes at a time. */
-enum what { W_MSG, W_EXEC, W_REPLY, W_WAKE, W_SLOT, W_FAULT, W_SUBMIT, W_RESTART, W_STORE_UP };
+enum what {
+        W_MSG,
+        W_EXEC,
+        W_REPLY,
+        W_WAKE,
+        W_SLOT,
+        W_FAULT,
+        W_SUBMIT,
+        W_RESTART,
+        W_STORE_UP,
+        W_LINK_UP
+};
 
 struct happening {
         struct fa_heap_node node; /* key: time; ties by order of creation */
@@ -131,6 +144,10 @@ struct world {
         int n_tasks, n_submitted;
         uint64_t faults_end_ns;
         int n_faults, n_takes;
+        int store_life;        /* how often the store began anew, empty */
+        uint64_t disp_up_ns;   /* when a dispatcher started last */
+        bool pull;             /* the mode of this seed */
+        uint32_t window_tasks; /* of the dispatchers */
         bool may_take;
         bool verbose;
         char violation[256];
@@ -141,7 +158,7 @@ uint64_t rnd(struct world *w, uint64_t n); /* 0..n-1 */
 bool chance(struct world *w, int permille);
 struct happening *happen(struct world *w, uint64_t at_ns, enum what what, int dst);
 void happening_free(struct happening *h);
-bool world_run(struct world *w, uint64_t seed, const struct profile *p, bool verbose);
+bool world_run(struct world *w, uint64_t seed, const struct profile *p, bool pull, bool verbose);
 struct stask *task_of(struct world *w, const struct faas_id *id);
 int task_index(const struct world *w, const struct faas_id *id);
 
@@ -150,6 +167,7 @@ void node_start(struct world *w, int n);
 void node_stop(struct world *w, int n, bool told);
 void node_event(struct world *w, int n, const struct fa_event *ev);
 void node_wake(struct world *w, int n);
+void link_change(struct world *w, int d, int n, enum fa_event_kind kind);
 void net_deliver(struct world *w, struct happening *h);
 void slot_due(struct world *w, struct happening *h);
 void slot_crash(struct world *w, int n, int slot);
@@ -160,6 +178,7 @@ void store_exec(struct world *w, struct happening *h);
 void store_reply(struct world *w, struct happening *h);
 void store_break(struct world *w, int n);
 void store_lose(struct world *w);
+void store_empty(struct world *w);
 void store_up(struct world *w);
 void store_log_free(struct world *w);
 void adapter_drop(struct world *w, int n);
@@ -171,5 +190,6 @@ void check_group(struct world *w, int n, const struct fa_group *g);
 void check_send(struct world *w, int n, const struct fa_msg *m);
 void check_run(struct world *w, int n, int t);
 void check_told(struct world *w, int n, const struct fa_cli_done *d);
+void check_store_died(struct world *w);
 void check_end(struct world *w);
 bool all_done(struct world *w);

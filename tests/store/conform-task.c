@@ -338,3 +338,48 @@ Test(store, load_ends_at_once_in_an_empty_partition_and_after_a_full_chunk) {
         cr_assert_eq(got[CHUNK - 1], CHUNK - 1);
         bed_close(&b);
 }
+
+/* LOAD of a chunk behind the cursor; the id of its first record, and the cursor behind it. */
+static unsigned load_chunk(struct ep *e, uint64_t *cursor, size_t *ret_n) {
+        struct fa_group *g = ep_group(e);
+        struct fa_op *op = put(g, FA_OP_LOAD, e->epoch, 0);
+
+        op->cursor = *cursor;
+        cr_assert_eq(ep_run(e, g), 0);
+        cr_assert_gt(op->more->n_recs, 0);
+        struct faas_id first = op->more->recs[0].id;
+        *ret_n = op->more->n_recs;
+        *cursor = op->cursor;
+        fa_group_free(g);
+        for (unsigned id = 0;; id++)
+                if (memcmp(first.b, id_of(id).b, sizeof(first.b)) == 0)
+                        return id;
+}
+
+Test(store, load_goes_on_behind_a_task_that_ended_meanwhile) {
+        enum { CHUNK = 256, MANY = CHUNK + 10 };
+        uint64_t cursor = 0;
+        size_t n;
+        struct bed b;
+
+        bed_open(&b, NULL);
+        struct ep e = ep_start(&b, "a");
+        for (unsigned i = 0; i < MANY; i++)
+                cr_assert_eq(do_accept(&e, i, "x"), 0);
+        cr_assert_eq(load_chunk(&e, &cursor, &n), 0);
+        cr_assert_eq(n, CHUNK);
+        uint64_t at = cursor;
+        cr_assert_eq(load_chunk(&e, &cursor, &n), CHUNK);
+        cr_assert_eq(n, MANY - CHUNK);
+        cursor = at;
+        cr_assert_eq(load_chunk(&e, &cursor, &n), CHUNK, "an older cursor is as good");
+
+        cursor = 0;
+        cr_assert_eq(load_chunk(&e, &cursor, &n), 0);
+        cr_assert_eq(do_finish(&e, CHUNK - 1, "y"), 0); /* the last one told */
+        cr_assert_eq(do_finish(&e, CHUNK, "y"), 0);
+        cr_assert_eq(load_chunk(&e, &cursor, &n), CHUNK + 1);
+        cr_assert_eq(n, MANY - CHUNK - 1);
+        cr_assert_eq(cursor, FA_CURSOR_END);
+        bed_close(&b);
+}

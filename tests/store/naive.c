@@ -334,6 +334,15 @@ static void tick(struct naive *n, struct fa_group *g, struct fa_op *op, uint64_t
         tell_owned(n, op, 0);
 }
 
+/* Who has lost its last partition has no lease either. */
+static void drop_idle(struct naive *n, uint64_t epoch) {
+        for (size_t i = 0; i < n->n_parts; i++)
+                if (n->part[i].owner == epoch)
+                        return;
+        if (lease_of(n, epoch))
+                *lease_of(n, epoch) = n->lease[--n->n_leases];
+}
+
 static void take(struct naive *n, struct fa_group *g, struct fa_op *op) {
         struct fa_owned *p = part_of(n, op->partition);
 
@@ -341,6 +350,7 @@ static void take(struct naive *n, struct fa_group *g, struct fa_op *op) {
             (!lease_of(n, p->owner) || expired(n, lease_of(n, p->owner)))) {
                 p->owner = g->epoch;
                 p->gen++;
+                drop_idle(n, op->owner);
         }
         if (p && p->owner == g->epoch)
                 op->gen = p->gen;

@@ -1,0 +1,134 @@
+/* conform-remote.c - ends in different processes, that come and go */
+#undef NDEBUG
+#include "conformance.h"
+
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+Test(conform_remote, the_end_of_a_peer_is_told_without_asking) {
+        struct bed b;
+        uint64_t first, second;
+        struct got *g;
+
+        bed_open(&b);
+        struct end *a = bed_meet(&b, &first);
+        bed_meet(&b, &second);
+        bed_end(&b, a);
+        g = bed_expect(&b, b.near, FAAS_TRANSPORT_DOWN);
+        cr_assert_eq(g->peer, first);
+        got_free(g);
+        end_send(&b, b.near, second, message(1, 0, 0));
+        bed_close(&b);
+}
+
+/* A process that connects, speaks, and waits to be killed. */
+static pid_t start_peer(struct bed *b) {
+        const pid_t parent = getpid();
+        const pid_t pid = fork();
+
+        cr_assert_geq(pid, 0);
+        if (pid > 0)
+                return pid;
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        if (getppid() != parent)
+                _exit(1);
+        struct end *far = bed_connect(b);
+        for (struct end **e = b->ends; e < b->ends + ENDS_MAX; e++)
+                if (*e != far)
+                        *e = NULL; /* the parent's */
+        got_free(bed_expect(b, far, FAAS_TRANSPORT_UP));
+        end_send(b, far, 0, message(1, 1, 10));
+        for (;;)
+                bed_pump(b), pause();
+}
+
+Test(conform_remote, a_killed_peer_is_told_once_after_what_it_said) {
+        struct bed b;
+
+        bed_open(&b);
+        for (unsigned i = 0; i < 5; i++) {
+                const pid_t pid = start_peer(&b);
+                struct got *g = bed_expect(&b, b.near, FAAS_TRANSPORT_MESSAGE);
+                const uint64_t peer = g->peer;
+
+                got_free(g);
+                kill(pid, SIGKILL);
+                waitpid(pid, NULL, 0);
+                g = bed_expect(&b, b.near, FAAS_TRANSPORT_DOWN);
+                cr_assert_eq(g->peer, peer);
+                got_free(g);
+        }
+        bed_close(&b);
+}
+
+Test(conform_remote, a_dispatcher_that_goes_and_comes_back_is_down_and_up) {
+        struct bed b;
+        uint64_t peer;
+
+        bed_open(&b);
+        struct fa_msg *m = message(1, 0, 0);
+        struct end *far = bed_meet(&b, &peer);
+        for (unsigned i = 0; i < 3; i++) {
+                struct got *g;
+
+                bed_end(&b, b.near);
+                got_free(bed_expect(&b, far, FAAS_TRANSPORT_DOWN));
+                cr_assert_eq(end_try(&b, far, 0, m), FAAS_E_GONE);
+                bed_listen(&b);
+                got_free(bed_expect(&b, far, FAAS_TRANSPORT_UP));
+                end_send(&b, far, 0, message(i, 0, 0));
+                g = bed_expect(&b, b.near, FAAS_TRANSPORT_MESSAGE);
+                cr_assert_eq(number_of(g), i);
+                got_free(g);
+        }
+        fa_msg_free(m);
+        bed_close(&b);
+}
+
+Test(conform_remote, nothing_can_be_sent_before_the_other_end_is_there) {
+        struct bed b;
+
+        bed_open(&b);
+        struct fa_msg *m = message(1, 0, 0);
+        bed_end(&b, b.near);
+        struct end *far = bed_connect(&b);
+        cr_assert_eq(end_try(&b, far, 0, m), FAAS_E_GONE);
+        fa_msg_free(m);
+        bed_close(&b);
+}
+
+Test(conform_remote, who_speaks_something_else_disturbs_nobody) {
+        static const char *const junk[] = {
+                "",
+                "GET / HTTP/1.0\r\n\r\n",
+                "\377\377\377\377\377\377\377\377\377\377\377\377\377\377\377\377",
+                "\1\0\0\0\0\0\0\0\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1",
+        };
+        struct bed b;
+        uint64_t peer;
+
+        bed_open(&b);
+        struct end *far = bed_meet(&b, &peer);
+        for (size_t i = 0; i < FA_ARRAY_SIZE(junk); i++) {
+                const int fd = bed_raw(&b);
+
+                (void)send(fd, junk[i], strlen(junk[i]), MSG_NOSIGNAL);
+                end_send(&b, far, 0, message((unsigned)i, 1, 10));
+                for (struct got *g = NULL; !g || g->peer != peer;) {
+                        if (g)
+                                got_free(g);
+                        g = bed_next(&b, b.near);
+                        if (g->peer == peer) {
+                                cr_assert_eq(number_of(g), i);
+                                got_free(g);
+                                break;
+                        }
+                }
+                close(fd);
+        }
+        bed_close(&b);
+}
