@@ -136,6 +136,24 @@ expect 1 "$dispatcher" --listen "$FAAS_URL"
 kill "$dispatcher_pid"
 ended "$dispatcher_pid" 0
 
+# A long task is no silence of the dispatcher; the dispatcher's death is.
+start_dispatcher --mode local --slots 3
+expect 0 "$faas" --timeout 0.2 run sleep 1
+echo 1 >lines
+expect 0 "$faas" --timeout 0.2 map sleep <lines
+n_running() { "$faas" stats | grep -qE "^running +$1\$"; }
+for command in run map; do
+        echo 600 >lines
+        "$faas" --timeout 0.2 $command sleep $([ $command = map ] || echo 600) <lines >$command.out 2>$command.err &
+        pids="$pids $!"
+        eval "$command=$!"
+done
+until_true 20 n_running 2
+kill -9 "$dispatcher_pid"
+ended "$run" 6
+ended "$map" 6
+[ -s run.err ] && [ -s map.err ] || die "why they gave up"
+
 # As JSON, and what goes wrong at the start.
 start "$dispatcher" -p 0 --json 2>dispatcher.log
 until_true 20 grep -q '"url":"tcp://127.0.0.1:[1-9]' dispatcher.log

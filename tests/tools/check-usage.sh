@@ -36,6 +36,8 @@ done
 wrong '"http' "$faas" --url http://x stats
 wrong 'local:0' "$faas" --url local:0 stats
 
+wrong 'unknown command "a?[2Jb"' "$faas" "$(printf 'a\033[2Jb')"
+
 wrong 'unknown option -z' "$dispatcher" -z
 wrong '"x" is one argument too many' "$dispatcher" x
 wrong '--port: "99999" is not a number from 0 to 65535' "$dispatcher" -p 99999
