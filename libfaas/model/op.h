@@ -37,9 +37,10 @@ enum fa_op_kind {
         FA_OP_START,   /* a new epoch for a name; the older epochs of that name are fenced: their
                           leases go, their partitions are mine, in the next generation */
         FA_OP_REBIND,  /* the store lost its tail: I am still here, I own these partitions */
-        FA_OP_TICK,    /* my lease is renewed; what leases are there? are my partitions mine? */
-        FA_OP_TAKE,    /* the partition of a dispatcher whose lease has run out becomes mine; with
-                          its last one goes its lease */
+        FA_OP_TICK,    /* my lease is renewed; what leases are there? are my partitions mine?  The
+                          first one after a restart renews all leases, and drops those of epochs
+                          that own nothing */
+        FA_OP_TAKE,    /* the partition of a dispatcher whose lease has run out becomes mine */
         FA_OP_LOAD,    /* the next records of a partition in the order of their acceptance */
         FA_OP_ACCEPT,  /* a new task */
         FA_OP_FINISH,  /* a task's end: the first one stays */

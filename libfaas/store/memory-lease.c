@@ -137,17 +137,31 @@ static bool owns_all(struct fa_memory *m, const struct fa_group *g) {
         return true;
 }
 
+/*
+ * Whoever lived when the store went down gets a whole lease to come back in.  An epoch that owns
+ * nothing was fenced before: it has nothing to write again, and nobody waits for it.
+ */
+static void renew_all(struct fa_memory *m, const struct fa_mem_lease *me) {
+        struct fa_list *it;
+        struct fa_list *tmp;
+
+        fa_list_for_each_safe (it, tmp, &m->leases) {
+                struct fa_mem_lease *l = fa_list_entry(it, struct fa_mem_lease, link);
+                if (l == me || owns_any(m, l->epoch))
+                        l->tick = m->tick;
+                else
+                        lease_free(m, l);
+        }
+}
+
 /* One tick at most, however long the gap was; my lease is as young as can be. */
 static void renew(struct fa_memory *m, struct fa_mem_lease *me, uint64_t now_ns) {
-        struct fa_list *it;
-
         if (now_ns - m->tick_at_ns >= m->cfg.tick_ns) {
                 m->tick += fa_rule(TICK_ONE) ? 1 : (now_ns - m->tick_at_ns) / m->cfg.tick_ns;
                 m->tick_at_ns = now_ns;
         }
         if (m->renew_all && fa_rule(RENEW_ALL))
-                fa_list_for_each (it, &m->leases)
-                        fa_list_entry(it, struct fa_mem_lease, link)->tick = m->tick;
+                renew_all(m, me);
         m->renew_all = false;
         me->tick = m->tick;
 }
@@ -367,7 +381,7 @@ void fa_mem_tick(struct fa_memory *m, struct fa_group *g, struct fa_op *op, uint
 
 void fa_mem_take(struct fa_memory *m, struct fa_group *g, struct fa_op *op) {
         struct fa_mem_part *p = fa_mem_part_find(m, op->partition);
-        struct fa_mem_lease *l = p ? fa_mem_lease_find(m, p->owner) : NULL;
+        const struct fa_mem_lease *l = p ? fa_mem_lease_find(m, p->owner) : NULL;
 
         if (!p || (p->owner != op->owner && p->owner != g->epoch) ||
             (l && p->owner != g->epoch && fa_rule(LEASE) && !expired(m, l))) {
@@ -377,9 +391,6 @@ void fa_mem_take(struct fa_memory *m, struct fa_group *g, struct fa_op *op) {
         if (p->owner != g->epoch) {
                 p->owner = g->epoch;
                 p->gen++;
-                /* Who owns nothing is over: nobody has to wait for it after the next restart. */
-                if (l && !owns_any(m, l->epoch))
-                        lease_free(m, l);
         }
         op->gen = p->gen;
 }

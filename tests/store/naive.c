@@ -312,35 +312,43 @@ static void rebind(struct naive *n, struct fa_group *g, struct fa_op *op) {
         tell_owned(n, op, g->epoch);
 }
 
-static void renew(struct naive *n, struct lease *me, uint64_t now) {
+/* Those behind it move up. */
+static void drop_lease(struct naive *n, size_t i) {
+        memmove(&n->lease[i], &n->lease[i + 1], (--n->n_leases - i) * sizeof(n->lease[0]));
+}
+
+static bool owns_any(const struct naive *n, uint64_t epoch) {
+        for (size_t i = 0; i < n->n_parts; i++)
+                if (n->part[i].owner == epoch)
+                        return true;
+        return false;
+}
+
+static void renew(struct naive *n, uint64_t my_epoch, uint64_t now) {
         if (now >= n->tick_at + n->cfg.tick_ns) {
                 n->tick++;
                 n->tick_at = now;
         }
-        for (size_t i = 0; i < n->n_leases && n->renew_all; i++)
-                n->lease[i].told.tick = n->tick;
+        lease_of(n, my_epoch)->told.tick = n->tick;
+        for (size_t i = n->n_leases; i > 0 && n->renew_all; i--) {
+                if (n->lease[i - 1].told.epoch == my_epoch ||
+                    owns_any(n, n->lease[i - 1].told.epoch))
+                        n->lease[i - 1].told.tick = n->tick;
+                else
+                        drop_lease(n, i - 1);
+        }
         n->renew_all = false;
-        me->told.tick = n->tick;
 }
 
 static void tick(struct naive *n, struct fa_group *g, struct fa_op *op, uint64_t now) {
         struct fa_op_more *m = op->more;
 
-        renew(n, lease_of(n, g->epoch), now);
+        renew(n, g->epoch, now);
         m->leases = calloc(n->n_leases + 1, sizeof(*m->leases));
         assert(m->leases);
         for (size_t i = 0; i < n->n_leases; i++)
                 m->leases[m->n_leases++] = n->lease[i].told;
         tell_owned(n, op, 0);
-}
-
-/* Who has lost its last partition has no lease either. */
-static void drop_idle(struct naive *n, uint64_t epoch) {
-        for (size_t i = 0; i < n->n_parts; i++)
-                if (n->part[i].owner == epoch)
-                        return;
-        if (lease_of(n, epoch))
-                *lease_of(n, epoch) = n->lease[--n->n_leases];
 }
 
 static void take(struct naive *n, struct fa_group *g, struct fa_op *op) {
@@ -350,7 +358,6 @@ static void take(struct naive *n, struct fa_group *g, struct fa_op *op) {
             (!lease_of(n, p->owner) || expired(n, lease_of(n, p->owner)))) {
                 p->owner = g->epoch;
                 p->gen++;
-                drop_idle(n, op->owner);
         }
         if (p && p->owner == g->epoch)
                 op->gen = p->gen;
