@@ -70,7 +70,7 @@ distributed() {
         dispatcher=$!
         started=$dispatcher
         for i in 1 2 3 4; do
-                "$build/tools/faas-worker" --slots 1 --load "$build/examples/sha256.so" \
+                "$build/tools/faas-worker" --slots 1 --load "$build/examples/sha256-module.so" \
                         --log-level error "$url" &
                 workers="$workers $!"
                 started="$started $!"
