@@ -195,7 +195,8 @@ static int say_ready(const struct settings *s, const char *url) {
                 if (fa_flush())
                         return FA_EXIT_ERROR;
         }
-        fa_say_ready(url, s->cfg.transport, s->cfg.store);
+        if (s->level >= FAAS_LOG_INFO)
+                fa_say_ready(url, s->cfg.transport, s->cfg.store);
         return FA_EXIT_OK;
 }
 

@@ -42,7 +42,7 @@ void fa_say(enum faas_log_level level, const char *fmt, ...) __attribute__((form
 /* Says what is wrong with the command line and ends the program with FA_EXIT_USAGE. */
 _Noreturn void fa_usage(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
-/* "listening on URL, MODE, store STORE": said at every level, because others wait for it. */
+/* "listening on URL, MODE, store STORE"; who waits for it in a script takes --print-url. */
 void fa_say_ready(const char *url, const char *mode, const char *store);
 
 /* Standard output so far is written: FA_EXIT_OK; else says why not: FA_EXIT_ERROR. */
