@@ -57,7 +57,7 @@ struct link {
         uint64_t phase_ns;
 };
 
-/* What a slot runs, as it counts for the grant. */
+/* What a slot that is up runs, as it counts for the grant. */
 enum weight {
         WEIGHT_SHORT,   /* nothing, or what its function did in less than STUCK_NS before */
         WEIGHT_UNKNOWN, /* a function that has not ended yet */
@@ -93,7 +93,7 @@ struct fa_work {
         uint64_t *est;      /* per function: running mean of its run time in ns; 0: unknown */
         uint64_t est_short; /* the same of all that took less than STUCK_NS */
         uint32_t run;       /* how many of them ended since the last one that was long */
-        unsigned n_weight[_WEIGHT_N]; /* slots by what they run */
+        unsigned n_weight[_WEIGHT_N]; /* slots that are up by what they run */
         uint64_t session;
         bool draining;
         struct fa_outbox outbox;

@@ -65,20 +65,27 @@ static uint32_t depth(uint64_t est_ns) {
  * would wait.  The others count what they can take, twice, so that they stay busy over a round
  * trip; but as after anything long more of it may follow, no more ahead than twice as many as have
  * been short since: 1, 3, 9, ... a slot.
+ *
+ * Never room for what all_long() would give back at once, or dispatcher and worker would throw the
+ * same task to and fro without end: so a slot that is down counts nothing, because all_long() does
+ * not wait for it either.  While none is up nothing is given back, and all count as free.
  */
 uint32_t fa_work_grant(const struct fa_work *w) {
-        uint32_t n_short = w->n_weight[WEIGHT_SHORT];
+        uint32_t n = w->n_up ? w->n_up : w->cfg.n_slots;
+        uint32_t n_short = w->n_up ? w->n_weight[WEIGHT_SHORT] : n;
         uint32_t each = w->est_short ? 2 * depth(w->est_short) : 1;
 
         if (w->draining)
                 return 0;
-        return w->cfg.n_slots - n_short + FA_MIN(n_short * each, n_short + 2 * w->run);
+        return n - n_short + FA_MIN(n_short * each, n_short + 2 * w->run);
 }
 
 /* Called whenever its oldest task, or what is known of that one, is another than before. */
 static void weigh(struct fa_work *w, struct slot *s) {
         enum weight v = WEIGHT_SHORT;
 
+        if (!s->up)
+                return;
         if (s->n) {
                 const struct held *h = fa_list_entry(fa_list_first(&s->queue), struct held, link);
                 v = s->stuck || *h->est >= STUCK_NS ? WEIGHT_LONG
@@ -240,30 +247,49 @@ static void on_returned(struct fa_work *w, struct slot *s, int32_t n) {
         weigh(w, s);
 }
 
-/* started: which of its tasks had started and has no result; those before it end unheard and run
- * again. */
+static void set_up(struct fa_work *w, struct slot *s, bool up) {
+        if (s->up == up)
+                return;
+        s->up = up;
+        if (up) {
+                s->weight = WEIGHT_SHORT;
+                w->n_weight[s->weight]++;
+                w->n_up++;
+        } else {
+                w->n_weight[s->weight]--;
+                w->n_up--;
+        }
+}
+
+/*
+ * ev->n: which of its tasks had started and has no result; those before it end unheard and run
+ * again.  Its result goes out last: the grant in it must count what waits again.
+ */
 static void on_down(struct fa_work *w, struct slot *s, const struct fa_event *ev, uint64_t now_ns) {
+        struct held *started = NULL;
         struct fa_list back;
         struct fa_list *l;
 
-        if (s->up)
-                w->n_up--;
-        s->up = s->slow = s->stuck = s->kill = s->killed = false;
+        set_up(w, s, false);
+        s->slow = s->stuck = s->kill = s->killed = false;
         fa_list_init(&back);
         for (int32_t i = 0; (l = fa_list_first(&s->queue)); i++) {
                 struct held *h = fa_list_entry(l, struct held, link);
                 unslot(w, s, h);
-                if (i == ev->n || h->dropped)
-                        fa_work_ended(w, h, ev->outcome, now_ns);
+                if (h->dropped)
+                        fa_work_ended(w, h, ev->outcome, now_ns); /* says nothing */
+                else if (i == ev->n)
+                        started = h;
                 else
                         fa_list_push_back(&back, &h->link);
         }
-        weigh(w, s);
         while (!fa_list_empty(&back)) {
                 l = back.prev;
                 fa_list_remove(l);
                 fa_work_wait(w, fa_list_entry(l, struct held, link), true);
         }
+        if (started)
+                fa_work_ended(w, started, ev->outcome, now_ns);
 }
 
 void fa_work_slot_input(struct fa_work *w, const struct fa_event *ev, uint64_t now_ns) {
@@ -271,9 +297,7 @@ void fa_work_slot_input(struct fa_work *w, const struct fa_event *ev, uint64_t n
 
         switch (ev->kind) {
         case FA_EV_SLOT_UP:
-                if (!s->up)
-                        w->n_up++;
-                s->up = true;
+                set_up(w, s, true);
                 break;
         case FA_EV_SLOT_RESULT:
                 on_result(w, s, ev->outcome, now_ns);

@@ -35,7 +35,6 @@ int fa_work_new(struct fa_work **ret, const struct fa_work_cfg *cfg) {
         }
         for (unsigned i = 0; i < cfg->n_slots; i++)
                 fa_list_init(&w->slots[i].queue);
-        w->n_weight[WEIGHT_SHORT] = cfg->n_slots;
         *ret = w;
         return 0;
 }

@@ -82,7 +82,10 @@ static bool commit(struct fa_local *l, uint64_t now_ns) {
         return any;
 }
 
-/* Ends because each pass uses up what the one before made: no machine answers an answer. */
+/*
+ * Ends because each pass uses up what the one before made: what a machine gives back it does not
+ * ask for again in the same turn (tests/core/test-work-turn.c).
+ */
 static void carry(struct fa_local *l, uint64_t now_ns) {
         bool moved;
 
