@@ -6,10 +6,12 @@
  *
  *   e2e-remote [--smoke] [--mode push|pull|local] [--workers N] [--slots N] [--tasks N] [--single
  * N]
- *              [--bytes N] [--sleep SECONDS] [--rounds N] [--heartbeat MS] [--tcp]
+ *              [--bytes N] [--sleep SECONDS] [--rounds N] [--mix N] [--heartbeat MS] [--tcp]
  *
  * --workers: processes, of --slots each (local: the dispatcher has them all).  --sleep: instead,
- * --rounds (5) tasks of that length for each slot, from the first submit to the last result.
+ * --rounds (5) tasks of that length for each slot, from the first submit to the last result; --mix:
+ * with so many no-ops for each of them, in random order.  Then no slot should be idle while a
+ * task waits behind a long one: it takes as long as the sleeping alone.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,7 +27,7 @@
 
 struct options {
         const char *mode, *sleep;
-        unsigned workers, slots, tasks, single, bytes, rounds, heartbeat_ms;
+        unsigned workers, slots, tasks, single, bytes, rounds, mix, heartbeat_ms;
         int tcp;
 };
 
@@ -110,6 +112,35 @@ static int await(struct faas_client *c, unsigned n_slots) {
         return 0;
 }
 
+/* n sleeping tasks, and o->mix no-ops for each, shuffled, all submitted at once. */
+static int run_mix(struct faas_client *c, const struct options *o, unsigned n) {
+        const unsigned all = n * (1 + o->mix);
+        struct faas_task *tasks = calloc(all, sizeof(*tasks));
+        struct faas_result r = FAAS_RESULT_INIT;
+        unsigned seed = 1;
+        int failed = 0;
+
+        if (!tasks)
+                return fail("no memory");
+        for (unsigned i = 0; i < all; i++) {
+                unsigned k = (unsigned)rand_r(&seed) % (i + 1);
+                tasks[i] = tasks[k];
+                tasks[k] = (struct faas_task){.function = "noop"};
+                if (i < n)
+                        tasks[k] = (struct faas_task){.function = "sleep",
+                                                      .payload = o->sleep,
+                                                      .payload_len = strlen(o->sleep)};
+        }
+        if (faas_submit_many(c, tasks, all, NULL, NULL))
+                failed = fail("submit");
+        for (unsigned i = 0; i < all && !failed; i++)
+                if (faas_wait_any(c, 60000, &r) || r.status != FAAS_COMPLETED)
+                        failed = fail("wait");
+        faas_result_clear(&r);
+        free(tasks);
+        return failed;
+}
+
 static int measure(const struct options *o, struct faas_client *c) {
         static char payload[FAAS_PAYLOAD_MAX];
         struct faas_task t = {.function = "echo", .payload = payload, .payload_len = o->bytes};
@@ -120,12 +151,13 @@ static int measure(const struct options *o, struct faas_client *c) {
                 t = (struct faas_task){
                         .function = "sleep", .payload = o->sleep, .payload_len = strlen(o->sleep)};
                 start = now();
-                if (run_many(c, &t, n))
+                if (o->mix ? run_mix(c, o, n) : run_many(c, &t, n))
                         return 1;
-                printf("{\"bench\": \"e2e-remote\", \"mode\": \"%s\", \"workers\": %u, \"slots\": "
-                       "%u, "
-                       "\"heartbeat_ms\": %u, \"tasks\": %u, \"sleep\": %s, \"seconds\": %.4f}\n",
-                       o->mode, o->workers, o->slots, o->heartbeat_ms, n, o->sleep, now() - start);
+                printf("{\"bench\": \"e2e-remote\", \"mode\": \"%s\", \"workers\": %u, "
+                       "\"slots\": %u, \"heartbeat_ms\": %u, \"tasks\": %u, \"mix\": %u, "
+                       "\"sleep\": %s, \"seconds\": %.4f}\n",
+                       o->mode, o->workers, o->slots, o->heartbeat_ms, n, o->mix, o->sleep,
+                       now() - start);
                 return 0;
         }
         if (run_many(c, &t, o->tasks / 10 + 1)) /* warm */
@@ -185,10 +217,10 @@ int main(int argc, char **argv) {
         const struct {
                 const char *name;
                 unsigned *to;
-        } numbers[] = {{"--workers", &o.workers},       {"--slots", &o.slots},
-                       {"--tasks", &o.tasks},           {"--single", &o.single},
-                       {"--bytes", &o.bytes},           {"--rounds", &o.rounds},
-                       {"--heartbeat", &o.heartbeat_ms}};
+        } numbers[] = {{"--workers", &o.workers}, {"--slots", &o.slots},
+                       {"--tasks", &o.tasks},     {"--single", &o.single},
+                       {"--bytes", &o.bytes},     {"--rounds", &o.rounds},
+                       {"--mix", &o.mix},         {"--heartbeat", &o.heartbeat_ms}};
 
         for (int i = 1; i < argc; i++) {
                 const char *next = i + 1 < argc ? argv[i + 1] : NULL;

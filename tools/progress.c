@@ -80,6 +80,7 @@ static void draw(const char *text, uint64_t done, uint64_t total) {
         int width = terminal_width() - 1; /* the last column would wrap on some terminals */
         int room = width - (int)strlen(text) - 3;
 
+        bar.shown = 1; /* before: a signal may come as soon as something stands there */
         fputs(CLEAR, stderr);
         if (total > 0 && room >= 10) {
                 int full = (int)((double)room * (double)done / (double)total);
@@ -91,7 +92,6 @@ static void draw(const char *text, uint64_t done, uint64_t total) {
         }
         fprintf(stderr, "%.*s", width, text);
         (void)fflush(stderr);
-        bar.shown = 1;
 }
 
 void fa_progress_show(uint64_t done, uint64_t total, uint64_t failed) {
