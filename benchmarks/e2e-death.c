@@ -2,7 +2,8 @@
  * e2e-death.c - how long until a dead worker is found: killed, and cut off without a word
  *
  * A worker runs a long task.  It is killed (its connection breaks), or stopped (it is silent), and
- * the dispatcher is asked until it says that it has lost one.  One JSON line per kind.
+ * the dispatcher is asked until it says that it has lost one.  And how long until a dispatcher that
+ * was killed, and started again at its address, has its worker back.  One JSON line per kind.
  *
  *   e2e-death [--smoke] [--runs N] [--heartbeat MS] [--tcp]
  */
@@ -67,6 +68,49 @@ static int one(int sig, unsigned heartbeat_ms, int tcp, double *ret_s) {
         return r;
 }
 
+/* From the start of the new dispatcher's program until its worker is registered. */
+static int restart(unsigned heartbeat_ms, int tcp, double *ret_s) {
+        struct faas_client *c = NULL;
+        struct faas_stats s = {0};
+        struct programs p;
+        double start = 0;
+        int r = programs_start(&p, "push", tcp, heartbeat_ms, 0);
+
+        if (!r)
+                r = programs_worker(&p, 1);
+        if (!r)
+                r = faas_client_open(&c, p.url, NULL, NULL);
+        while (!r && !s.workers)
+                r = ask(c, &s);
+        c = faas_client_close(c);
+        if (!r) {
+                programs_kill(p.dispatcher);
+                start = now();
+                r = programs_dispatcher(&p) || faas_client_open(&c, p.url, NULL, NULL);
+        }
+        for (s.workers = 0; !r && !s.workers;)
+                r = ask(c, &s);
+        *ret_s = now() - start;
+        faas_client_close(c);
+        programs_end(&p);
+        return r;
+}
+
+static int measure_restart(unsigned runs, unsigned heartbeat_ms, int tcp) {
+        double v[100];
+
+        for (unsigned i = 0; i < runs; i++)
+                if (restart(heartbeat_ms, tcp, &v[i]))
+                        return 1;
+        qsort(v, runs, sizeof(v[0]), compare);
+        printf("{\"bench\": \"e2e-death\", \"how\": \"restarted\", \"over\": \"%s\", "
+               "\"heartbeat_ms\": %u, \"runs\": %u, \"median_ms\": %.1f, \"max_ms\": %.1f, "
+               "\"allowed_ms\": %.1f}\n",
+               tcp ? "tcp" : "ipc", heartbeat_ms, runs, v[runs / 2] * 1e3, v[runs - 1] * 1e3,
+               heartbeat_ms * 2.0);
+        return 0;
+}
+
 static int measure(int sig, unsigned runs, unsigned heartbeat_ms, int tcp) {
         double v[100];
 
@@ -107,5 +151,6 @@ int main(int argc, char **argv) {
                 return 2;
         }
         /* Killed: a heartbeat of a minute shows that it is not silence that is found. */
-        return measure(SIGKILL, runs, 60000, tcp) || measure(SIGSTOP, runs, heartbeat_ms, tcp);
+        return measure(SIGKILL, runs, 60000, tcp) || measure(SIGSTOP, runs, heartbeat_ms, tcp) ||
+               measure_restart(runs, heartbeat_ms, tcp);
 }

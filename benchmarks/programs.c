@@ -19,7 +19,8 @@ static pid_t start(const char *const argv[]) {
         if (pid == 0) {
                 prctl(PR_SET_PDEATHSIG, SIGKILL);
                 if (getppid() == parent)
-                        execv(argv[0], (char *const *)(uintptr_t)argv); /* it does not write there */
+                        execv(argv[0],
+                              (char *const *)(uintptr_t)argv); /* it does not write there */
                 perror(argv[0]);
                 _exit(127);
         }
@@ -61,18 +62,26 @@ static int find_programs(struct programs *p) {
         return 0;
 }
 
+int programs_dispatcher(struct programs *p) {
+        char program[600], heartbeat[16], slots[16]; /* p->bin and a name; numbers */
+        const char *argv[] = {
+                program,       "--mode", p->mode,       "--listen", p->url,
+                "--log-level", "error",  "--heartbeat", heartbeat,  p->n_slots ? "--slots" : NULL,
+                slots,         NULL};
+
+        (void)snprintf(program, sizeof(program), "%s/faas-dispatcher", p->bin);
+        (void)snprintf(heartbeat, sizeof(heartbeat), "%u", p->heartbeat_ms);
+        (void)snprintf(slots, sizeof(slots), "%u", p->n_slots);
+        p->dispatcher = start(argv);
+        return p->dispatcher > 0 ? 0 : -1;
+}
+
 int programs_start(struct programs *p,
                    const char *mode,
                    int tcp,
                    unsigned heartbeat_ms,
                    unsigned n_slots) {
-        char program[600], heartbeat[16], slots[16]; /* p->bin and a name; numbers */
-        const char *argv[] = {
-                program,       "--mode", mode,          "--listen", p->url,
-                "--log-level", "error",  "--heartbeat", heartbeat,  n_slots ? "--slots" : NULL,
-                slots,         NULL};
-
-        memset(p, 0, sizeof(*p));
+        *p = (struct programs){.mode = mode, .heartbeat_ms = heartbeat_ms, .n_slots = n_slots};
         (void)snprintf(p->dir, sizeof(p->dir), "/tmp/faas-bench-XXXXXX");
         if (!mkdtemp(p->dir) || find_programs(p)) {
                 perror("benchmark");
@@ -82,11 +91,7 @@ int programs_start(struct programs *p,
                 (void)snprintf(p->url, sizeof(p->url), "tcp://127.0.0.1:%d", free_port());
         else
                 (void)snprintf(p->url, sizeof(p->url), "ipc://%s/door", p->dir);
-        (void)snprintf(program, sizeof(program), "%s/faas-dispatcher", p->bin);
-        (void)snprintf(heartbeat, sizeof(heartbeat), "%u", heartbeat_ms);
-        (void)snprintf(slots, sizeof(slots), "%u", n_slots);
-        p->dispatcher = start(argv);
-        return p->dispatcher > 0 ? 0 : -1;
+        return programs_dispatcher(p);
 }
 
 int programs_worker(struct programs *p, unsigned n_slots) {
@@ -101,7 +106,7 @@ int programs_worker(struct programs *p, unsigned n_slots) {
         return p->workers[p->n_workers++] > 0 ? 0 : -1;
 }
 
-static void end(pid_t pid) {
+void programs_kill(pid_t pid) {
         if (pid <= 0)
                 return;
         kill(pid, SIGKILL);
@@ -112,8 +117,8 @@ void programs_end(struct programs *p) {
         char door[96]; /* p->dir and a name */
 
         for (unsigned i = 0; i < p->n_workers; i++)
-                end(p->workers[i]);
-        end(p->dispatcher);
+                programs_kill(p->workers[i]);
+        programs_kill(p->dispatcher);
         (void)snprintf(door, sizeof(door), "%s/door", p->dir);
         (void)unlink(door);
         (void)rmdir(p->dir);

@@ -14,6 +14,8 @@ struct programs {
         char dir[64];  /* temporary, for the socket */
         char url[128]; /* of the door */
         char bin[512];
+        const char *mode;
+        unsigned heartbeat_ms, n_slots;
         pid_t dispatcher;
         pid_t workers[WORKERS_MAX];
         unsigned n_workers;
@@ -28,6 +30,12 @@ int programs_start(struct programs *p,
                    int tcp,
                    unsigned heartbeat_ms,
                    unsigned n_slots);
+
+/* The same dispatcher once more, at the same address. 0; -1. */
+int programs_dispatcher(struct programs *p);
+
+/* Kills with SIGKILL and reaps; nothing for 0. */
+void programs_kill(pid_t pid);
 
 /* Starts one more worker. 0; -1. */
 int programs_worker(struct programs *p, unsigned n_slots);
