@@ -358,7 +358,7 @@ void fa_work_tick(struct fa_work *w, uint64_t now_ns) {
 }
 
 uint64_t fa_work_deadline(const struct fa_work *w) {
-        uint64_t at = fa_work_slot_deadline(w);
+        uint64_t at = FA_MIN(fa_work_slot_deadline(w), fa_work_drain_deadline(w));
         struct fa_list *first = fa_list_first(&w->results);
 
         for (unsigned i = 0; i < w->n_links; i++)

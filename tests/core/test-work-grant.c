@@ -238,6 +238,32 @@ Test(grant, a_drain_asks_for_nothing_and_gives_back) {
         fa_work_free(m.w);
 }
 
+Test(grant, a_drain_gives_up_results_when_no_dispatcher_was_there_for_its_liveness) {
+        uint64_t gone_ns;
+
+        start(1, FA_MODE_PUSH);
+        give(DISPATCHER, "long", 1);
+        int slot = slot_of_next();
+        cr_assert_not(fa_work_drain(m.w, m.now_ns));
+        m.now_ns += FA_NS_PER_S;
+        gone_ns = m.now_ns;
+        cr_assert_not(fa_work_drain(m.w, m.now_ns));
+        input(&(struct fa_event){.kind = FA_EV_PEER_DOWN, .peer = DISPATCHER});
+        m.now_ns += 3600 * FA_NS_PER_S;
+        cr_assert_not(fa_work_drain(m.w, m.now_ns), "it still runs");
+        m.now_ns = gone_ns;
+        end(slot, FA_NS_PER_MS);
+        m.now_ns = gone_ns + 3 * FA_NS_PER_S - 1;
+        cr_assert_not(fa_work_drain(m.w, m.now_ns));
+        fa_work_tick(m.w, m.now_ns);
+        cr_assert_leq(fa_work_deadline(m.w), gone_ns + 3 * FA_NS_PER_S);
+        cr_assert(fa_work_drain(m.w, gone_ns + 3 * FA_NS_PER_S));
+        /* One that comes back has the time again to acknowledge it. */
+        welcome_by(DISPATCHER, FA_MODE_PUSH);
+        cr_assert_not(fa_work_drain(m.w, gone_ns + 4 * FA_NS_PER_S));
+        fa_work_free(m.w);
+}
+
 Test(grant, a_cancelled_task_that_had_not_started_costs_its_slot_nothing) {
         struct fa_work_op op;
 

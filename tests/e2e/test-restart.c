@@ -60,6 +60,26 @@ Test(restart, what_was_not_acknowledged_is_submitted_to_the_next_dispatcher) {
         cluster_end(&c);
 }
 
+Test(restart, a_worker_that_drains_does_not_wait_for_a_dead_dispatcher) {
+        struct cluster c;
+        struct faas_id id;
+        int status;
+
+        cluster_start(&c, "push", 100);
+        cluster_worker(&c, 0, 1);
+        cluster_await(&c, 1);
+        cluster_submit(&c, "hold", "", &id);
+        cluster_begun(&c, 1);
+        th_kill(c.dispatcher);
+        c.dispatcher = 0;
+        cr_assert_eq(kill(c.workers[0], SIGTERM), 0);
+        c.board->go = 1;
+        status = th_wait(c.workers[0], LONG_MS);
+        c.workers[0] = 0;
+        cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0, "status %x", (unsigned)status);
+        cluster_end(&c);
+}
+
 static void drains(const char *mode) {
         struct faas_task late = {.function = "same"};
         struct faas_result r = FAAS_RESULT_INIT;
