@@ -23,7 +23,8 @@ struct held {
         struct fa_list link; /* w->waiting, slot's queue, or w->results */
         struct faas_id id;
         struct fa_fence fence;
-        struct link *from; /* who counts it: handed it out or adopted it */
+        struct link *from;   /* who counts it: handed it out or adopted it */
+        struct link *origin; /* the same, also when another dispatcher is at that place now */
         struct fa_blob *payload;
         const char *function;
         uint64_t *est; /* of its function */
@@ -47,6 +48,7 @@ struct link {
         uint64_t epoch, session;
         uint64_t seen_seq; /* last TASK.seq in this session */
         uint64_t heard_ns, sent_ns;
+        uint64_t alive_ns;    /* when it spoke last in a session */
         uint64_t interval_ns; /* 0: no beats */
         uint32_t liveness;
         uint32_t n_held; /* hand-outs without a result that this dispatcher counts */
