@@ -78,8 +78,10 @@ int faas_worker_step(struct faas_worker *w, int timeout_ms);
  *
  * The first call drains: takes no more tasks, gives back those that have not started, lets what
  * runs end, waits until the results are acknowledged, and says goodbye; then faas_worker_step()
- * returns FAAS_E_GONE.  The second call ends it at once: what runs is killed with its slots, and
- * the dispatcher gives it to others.
+ * returns FAAS_E_GONE.  Results are given up once no dispatcher could be reached for as long as a
+ * dispatcher waits for a silent worker (heartbeat x liveness), at least a second: a living one has
+ * given the tasks to others by then.  The second call ends it at once: what runs is killed with its
+ * slots, and the dispatcher gives it to others.
  *
  * Blocking: never.
  */

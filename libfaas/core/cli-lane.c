@@ -3,8 +3,8 @@
  *
  * It stays with one that answers.  It goes on with the next one when the connection breaks, when
  * the dispatcher says goodbye or refuses it, and after a time of silence; never to one whose
- * connection is known to be broken, and not faster than HOP_NS, because dispatchers that end
- * together would else send it round the ring.
+ * connection is known to be broken, rather to one whose connection is known to be there, and not
+ * faster than HOP_NS, because dispatchers that end together would else send it round the ring.
  */
 #include <string.h>
 
@@ -30,27 +30,31 @@ int fa_cli_connect(struct fa_cli *c, uint64_t key, uint64_t now_ns) {
         if (c->n_lanes == 1) {
                 c->interval_ns = FA_NS_PER_S;
                 c->liveness = 3;
-                c->heard_ns = now_ns;
+                c->heard_ns = c->at_ns = now_ns;
                 fa_cli_hello(c, now_ns);
         }
         return 0;
 }
 
-/* The next one that is not known to be broken; the present one if there is none. */
+/* The next one that is there, or else of which nothing was heard; the present one if all the others
+ * are known to be broken. */
 static unsigned next(const struct fa_cli *c) {
-        for (unsigned i = 1; i < c->n_lanes; i++) {
+        unsigned found = c->at;
+
+        for (unsigned i = c->n_lanes - 1; i > 0; i--) {
                 unsigned at = (c->at + i) % c->n_lanes;
-                if (!c->lanes[at].down)
-                        return at;
+                const struct clane *l = &c->lanes[at];
+                if (!l->down && (l->up || !c->lanes[found].up || found == c->at))
+                        found = at;
         }
-        return c->at;
+        return found;
 }
 
 static void go(struct fa_cli *c, unsigned at, uint64_t now_ns) {
         c->at = at;
         c->leave = false;
         c->hop_ns = now_ns + HOP_NS;
-        c->heard_ns = now_ns;
+        c->heard_ns = c->at_ns = now_ns;
         fa_cli_hello(c, now_ns);
 }
 
@@ -79,17 +83,27 @@ static struct clane *find(struct fa_cli *c, uint64_t key) {
         return NULL;
 }
 
-/* There again: if it is the present one, or the present one cannot be reached, HELLO is said. */
+/*
+ * There (again): if it is the present one, or the present one cannot be reached, HELLO is said. One
+ * that was never there says nothing: it is not waited for as for one that is busy.  But the first
+ * of the list is wanted most, so it has a moment to connect.
+ */
 void fa_cli_up(struct fa_cli *c, uint64_t key, uint64_t now_ns) {
         struct clane *l = find(c, key);
 
         if (!l)
                 return;
+        l->up = true;
         l->down = false;
-        if (l == &c->lanes[c->at])
+        if (l == &c->lanes[c->at]) {
                 go(c, c->at, now_ns);
-        else
-                fa_cli_lane_tick(c, now_ns);
+                return;
+        }
+        if (!c->lanes[c->at].up && !c->leave) {
+                c->leave = true;
+                c->hop_ns = FA_MAX(c->hop_ns, c->at_ns + HOP_NS);
+        }
+        fa_cli_lane_tick(c, now_ns);
 }
 
 /* Not to be used any more; with one lane only, HELLO is repeated by the interval. */
@@ -106,6 +120,7 @@ void fa_cli_down(struct fa_cli *c, uint64_t key, uint64_t now_ns) {
 
         if (!l)
                 return;
+        l->up = false;
         l->down = true;
         if (l == &c->lanes[c->at])
                 unusable(c, 0, now_ns);

@@ -27,7 +27,8 @@ struct ctask {
 /* A way to a dispatcher. */
 struct clane {
         struct fa_lane lane;
-        bool down; /* its connection is known to be broken */
+        bool up;   /* its connection is known to be there */
+        bool down; /* ... to be broken.  Neither: nothing was heard of it yet */
 };
 
 struct fa_cli {
@@ -45,6 +46,7 @@ struct fa_cli {
         unsigned n_lanes, at;
         bool leave;      /* the present one is of no use: go on with another, from hop_ns on */
         uint64_t hop_ns; /* not before */
+        uint64_t at_ns;  /* since when the present one is tried */
         uint8_t refusal; /* FAAS_E_ of a DISCONNECT since the last WELCOME */
         char refusal_text[FA_TEXT_MAX + 1];
         bool welcome; /* the dispatcher knows me */

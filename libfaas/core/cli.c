@@ -311,6 +311,7 @@ static void on_msg(struct fa_cli *c, const struct fa_msg *m, uint64_t now_ns) {
                 return;
         }
         c->heard_ns = now_ns;
+        c->lanes[c->at].up = true;
         if (m->type == FA_MSG_WELCOME)
                 on_welcome(c, m, now_ns);
         else if (m->type == FA_MSG_DISCONNECT)

@@ -121,11 +121,22 @@ static bool adoptable(const struct task *t, const struct fa_fence *f) {
         return t->state == TASK_INHERITED;
 }
 
+/*
+ * Of a partition that died with an earlier dispatcher in this place?  With a store of my own nobody
+ * else can have taken it over: the hand-out is void.  It may also be another dispatcher's, whom the
+ * worker knows too; the worker sees to that.
+ */
+static bool died(const struct fa_disp *d, const struct fa_fence *f) {
+        return d->cfg.tick_ns == FA_NEVER && d->epoch && f->partition < d->epoch;
+}
+
 /* One line of the list: keep it, adopt it, or tell the worker that it is void. */
 static void listed(struct fa_disp *d, struct peer *p, const struct fa_item *it) {
         struct part *part = fa_disp_part(d, it->fence.partition);
         struct task *t = fa_disp_task_find(d, &it->id);
 
+        if (!part && died(d, &it->fence))
+                fa_disp_answer(d, p, FA_MSG_STALE, &it->id, &it->fence);
         if (!part || !part->loaded)
                 return; /* not mine to judge */
         if (t && t->part != part && t->state != TASK_ELSEWHERE)
@@ -235,7 +246,8 @@ static void on_result(struct fa_disp *d, struct peer *p, const struct fa_item *i
         struct task *t = fa_disp_task_find(d, &it->id);
 
         if (!part) {
-                fa_disp_answer(d, p, FA_MSG_NOT_MINE, &it->id, &it->fence);
+                fa_disp_answer(d, p, died(d, &it->fence) ? FA_MSG_STALE : FA_MSG_NOT_MINE, &it->id,
+                               &it->fence);
                 return;
         }
         if (!part->loaded)

@@ -222,6 +222,23 @@ void fa_work_link_tick(struct fa_work *w, struct link *l, uint64_t now_ns) {
         }
 }
 
+bool fa_work_reaches(const struct fa_work *w) {
+        for (unsigned i = 0; i < w->n_links; i++)
+                if (w->links[i].state == LINK_OPEN)
+                        return true;
+        return false;
+}
+
+uint64_t fa_work_patience(const struct fa_work *w) {
+        uint64_t wait = FA_NS_PER_S;
+
+        for (unsigned i = 0; i < w->n_links; i++) {
+                const struct link *l = &w->links[i];
+                wait = FA_MAX(wait, l->interval_ns * l->liveness);
+        }
+        return wait;
+}
+
 void fa_work_goodbye(struct fa_work *w) {
         for (unsigned i = 0; i < w->n_links; i++) {
                 struct link *l = &w->links[i];

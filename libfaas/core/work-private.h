@@ -23,7 +23,8 @@ struct held {
         struct fa_list link; /* w->waiting, slot's queue, or w->results */
         struct faas_id id;
         struct fa_fence fence;
-        struct link *from; /* who counts it: handed it out or adopted it */
+        struct link *from;   /* who counts it: handed it out or adopted it */
+        struct link *origin; /* the same, also when another dispatcher is at that place now */
         struct fa_blob *payload;
         const char *function;
         uint64_t *est; /* of its function */
@@ -47,6 +48,7 @@ struct link {
         uint64_t epoch, session;
         uint64_t seen_seq; /* last TASK.seq in this session */
         uint64_t heard_ns, sent_ns;
+        uint64_t alive_ns;    /* when it spoke last in a session */
         uint64_t interval_ns; /* 0: no beats */
         uint32_t liveness;
         uint32_t n_held; /* hand-outs without a result that this dispatcher counts */
@@ -96,6 +98,7 @@ struct fa_work {
         unsigned n_weight[_WEIGHT_N]; /* slots that are up by what they run */
         uint64_t session;
         bool draining;
+        uint64_t reached_ns; /* draining: when a dispatcher was there last */
         struct fa_outbox outbox;
         struct slot_op {
                 enum fa_work_op_kind kind;
@@ -124,6 +127,9 @@ void fa_work_link_tick(struct fa_work *w, struct link *l, uint64_t now_ns);
 /* Asks where room is that the dispatcher does not know of. */
 void fa_work_ask(struct fa_work *w, uint64_t now_ns);
 void fa_work_ask_nothing(struct fa_work *w, uint64_t now_ns);
+/* Am I registered with any dispatcher?  And how long to wait for one: the longest liveness. */
+bool fa_work_reaches(const struct fa_work *w);
+uint64_t fa_work_patience(const struct fa_work *w);
 uint64_t fa_work_link_deadline(const struct fa_work *w, const struct link *l);
 
 /* work-slot.c */
@@ -134,4 +140,5 @@ void fa_work_ended(struct fa_work *w, struct held *h, const struct fa_outcome *o
 void fa_work_cancel(struct fa_work *w, struct held *h);
 void fa_work_slot_input(struct fa_work *w, const struct fa_event *ev, uint64_t now_ns);
 void fa_work_slot_tick(struct fa_work *w, uint64_t now_ns);
+uint64_t fa_work_drain_deadline(const struct fa_work *w);
 uint64_t fa_work_slot_deadline(const struct fa_work *w);

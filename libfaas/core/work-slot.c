@@ -361,13 +361,28 @@ void fa_work_assign(struct fa_work *w, uint64_t now_ns) {
                 give_back(w, now_ns);
 }
 
+/*
+ * Results that nobody has acknowledged are kept while there is somebody who may still do it: a
+ * dispatcher that was silent for as long as would have buried me there has judged these tasks by
+ * itself, or is gone with them.
+ */
 bool fa_work_drain(struct fa_work *w, uint64_t now_ns) {
         if (!w->draining) {
                 w->draining = true;
+                w->reached_ns = now_ns;
                 fa_work_ask_nothing(w, now_ns);
         }
         give_back(w, now_ns);
-        return w->held.n == 0;
+        if (fa_work_reaches(w))
+                w->reached_ns = now_ns;
+        return w->held.n == 0 || fa_work_drain_deadline(w) <= now_ns;
+}
+
+/* When to give up on results; FA_NEVER: something runs, or a dispatcher is there. */
+uint64_t fa_work_drain_deadline(const struct fa_work *w) {
+        if (!w->draining || w->n_slotted || w->n_waiting || !w->held.n || fa_work_reaches(w))
+                return FA_NEVER;
+        return w->reached_ns + fa_work_patience(w);
 }
 
 static void report_started(struct fa_work *w, struct slot *s, uint64_t now_ns) {

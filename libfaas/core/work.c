@@ -171,7 +171,7 @@ static void on_task(struct fa_work *w, struct link *l, const struct fa_item *it,
         fa_list_init(&h->link);
         h->id = it->id;
         h->fence = it->fence;
-        h->from = l;
+        h->from = h->origin = l;
         h->timeout_ms = it->timeout_ms;
         l->n_held++;
         if (f < 0) {
@@ -204,12 +204,28 @@ static bool orphaned(const struct fa_work *w, struct held *h, uint64_t now_ns) {
         return now_ns - h->not_mine_ns >= ORPHAN_RETRIES * w->cfg.retry_ns;
 }
 
-/* ACK: it is safe.  STALE: nobody wants it. */
-static void
-on_answer(struct fa_work *w, const struct fa_msg *m, const struct fa_item *it, uint64_t now_ns) {
+/*
+ * May this dispatcher call it void?  One whose store is its own says so of whatever it does not
+ * know, and cannot tell those of others.  So another one's word counts only once that which handed
+ * it out has been silent for its liveness: until then nobody took over from it, and from then on it
+ * takes me for dead.
+ */
+static bool may_judge(const struct link *l, const struct held *h, uint64_t now_ns) {
+        const struct link *o = h->origin;
+
+        return !o || o == l || !o->interval_ns ||
+               now_ns >= o->alive_ns + o->interval_ns * o->liveness;
+}
+
+/* ACK: it is safe.  STALE: nobody wants it; its slot is better used for something else. */
+static void on_answer(struct fa_work *w,
+                      struct link *l,
+                      const struct fa_msg *m,
+                      const struct fa_item *it,
+                      uint64_t now_ns) {
         struct held *h = held_find(w, &it->id, &it->fence);
 
-        if (!h)
+        if (!h || (m->type == FA_MSG_STALE && !may_judge(l, h, now_ns)))
                 return;
         if (m->type == FA_MSG_NOT_MINE && fa_rule(KEEP_NOT_MINE)) {
                 if (h->state != HELD_RESULT)
@@ -226,10 +242,7 @@ on_answer(struct fa_work *w, const struct fa_msg *m, const struct fa_item *it, u
                 w->stats.stale += m->type == FA_MSG_STALE && !tried_again(&h->outcome);
                 fa_work_held_free(w, h);
         } else if (m->type == FA_MSG_STALE || m->type == FA_MSG_CANCEL) {
-                if (h->state == HELD_SLOT && m->type == FA_MSG_STALE)
-                        h->dropped = true; /* it may run to its end, unheard */
-                else
-                        fa_work_cancel(w, h);
+                fa_work_cancel(w, h);
         }
 }
 
@@ -243,7 +256,7 @@ static void on_adopt(struct fa_work *w, struct link *l, const struct fa_item *it
                         h->from->n_held--;
                 l->n_held++;
         }
-        h->from = l;
+        h->from = h->origin = l;
 }
 
 static void
@@ -261,7 +274,7 @@ on_session_msg(struct fa_work *w, struct link *l, const struct fa_msg *m, uint64
                 else if (m->type == FA_MSG_ADOPT)
                         on_adopt(w, l, it);
                 else
-                        on_answer(w, m, it, now_ns);
+                        on_answer(w, l, m, it, now_ns);
         }
 }
 
@@ -272,7 +285,7 @@ static void on_msg(struct fa_work *w, struct link *l, const struct fa_msg *m, ui
                 fa_work_hello(w, l, now_ns); /* it does not know me */
                 return;
         }
-        l->heard_ns = now_ns;
+        l->heard_ns = l->alive_ns = now_ns;
         switch (m->type) {
         case FA_MSG_WELCOME:
                 fa_work_welcome(w, l, m, now_ns);
@@ -358,7 +371,7 @@ void fa_work_tick(struct fa_work *w, uint64_t now_ns) {
 }
 
 uint64_t fa_work_deadline(const struct fa_work *w) {
-        uint64_t at = fa_work_slot_deadline(w);
+        uint64_t at = FA_MIN(fa_work_slot_deadline(w), fa_work_drain_deadline(w));
         struct fa_list *first = fa_list_first(&w->results);
 
         for (unsigned i = 0; i < w->n_links; i++)

@@ -54,7 +54,10 @@ bool fa_work_pop(struct fa_work *w, struct fa_work_op *ret);
 
 struct fa_outbox *fa_work_outbox(struct fa_work *w);
 
-/* Takes no more tasks and gives back what has not started; true once nothing is held any more. */
+/*
+ * Takes no more tasks and gives back what has not started.  true once nothing is held any more, or
+ * only results, and no dispatcher was there for interval x liveness, or a second if that is longer.
+ */
 bool fa_work_drain(struct fa_work *w, uint64_t now_ns);
 
 /* Tells every dispatcher goodbye: DISCONNECT 0. */

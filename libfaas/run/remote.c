@@ -23,19 +23,13 @@
 #define CLOCK_EACH 16        /* messages between two looks at the clock */
 #define PEER_OF(index) ((uint64_t)((index) + 1) << 56) /* of a CONNECT port: run/port.h */
 
-/* Of several dispatchers the first is wanted: so long it may take to connect before the machine is
- * told to do without those that have not. */
-#define CONNECT_NS (100 * FA_NS_PER_MS)
-
 struct fa_remote {
         struct fa_cli *cli;
         struct fa_port *ports[FA_ENDPOINTS_MAX];
         unsigned n_ports;
-        unsigned first;     /* read in the next turn before the others */
-        uint32_t up;        /* ports that are connected, by bit */
-        uint64_t settle_ns; /* when those that are not are given up; FA_NEVER: done, or one port */
-        int epoll_fd;       /* over the ports' fds; -1: the one port's own serves */
-        pid_t pid;          /* whose sockets these are */
+        unsigned first; /* read in the next turn before the others */
+        int epoll_fd;   /* over the ports' fds; -1: the one port's own serves */
+        pid_t pid;      /* whose sockets these are */
 };
 
 /* ---- its turns ---- */
@@ -48,10 +42,6 @@ static int read_port(struct fa_remote *r, unsigned index, unsigned max, uint64_t
 
                 if (got)
                         return got == FAAS_E_AGAIN ? 0 : got;
-                if (ev.kind == FA_EV_PEER_DOWN)
-                        r->up &= ~(UINT32_C(1) << index);
-                else
-                        r->up |= UINT32_C(1) << index;
                 (void)fa_cli_input(r->cli, &ev, now_ns);
                 if (ev.kind == FA_EV_MSG)
                         fa_msg_free(ev.msg);
@@ -59,22 +49,6 @@ static int read_port(struct fa_remote *r, unsigned index, unsigned max, uint64_t
                         break;
         }
         return FAAS_E_AGAIN;
-}
-
-/*
- * A dispatcher that was never there says nothing, and the machine would wait for each one as for
- * one that is busy.  Nothing is lost by it: when it comes, the machine hears of it.
- */
-static void settle(struct fa_remote *r, uint64_t now_ns) {
-        if (now_ns < r->settle_ns || !r->up)
-                return;
-        r->settle_ns = FA_NEVER;
-        for (unsigned i = r->n_ports;
-             i-- > 0;) { /* the present one last: then it knows where to go */
-                const struct fa_event ev = {.kind = FA_EV_PEER_DOWN, .peer = PEER_OF(i)};
-                if (!(r->up >> i & 1))
-                        (void)fa_cli_input(r->cli, &ev, now_ns);
-        }
 }
 
 /* Each port has its share, so that one that floods does not keep the others from being heard. */
@@ -108,7 +82,6 @@ int fa_remote_turn(struct fa_remote *r, uint64_t now_ns) {
 
         if (more < 0)
                 return more;
-        settle(r, now_ns);
         if (fa_cli_deadline(r->cli) <= now_ns)
                 fa_cli_tick(r->cli, now_ns);
         send_all(r, now_ns);
@@ -126,8 +99,6 @@ int fa_remote_fd(const struct fa_remote *r) {
 uint64_t fa_remote_deadline(const struct fa_remote *r) {
         uint64_t at = fa_cli_deadline(r->cli);
 
-        if (r->up)
-                at = FA_MIN(at, r->settle_ns);
         for (unsigned i = 0; i < r->n_ports; i++)
                 at = FA_MIN(at, fa_port_deadline(r->ports[i]));
         return at;
@@ -172,7 +143,6 @@ static int open_all(struct fa_remote *r, const struct fa_remote_cfg *cfg, uint64
 
         for (size_t i = 0; i < cfg->n_urls && e == 0; i++)
                 e = open_port(r, cfg->urls[i]);
-        r->settle_ns = r->n_ports > 1 ? now_ns + CONNECT_NS : FA_NEVER;
         if (e == 0)
                 e = watch_all(r);
         if (e)

@@ -87,10 +87,13 @@ static void send_all(struct fa_worker *w, uint64_t now_ns) {
 }
 
 static void wind_down(struct fa_worker *w, uint64_t now_ns) {
-        if (w->state == DRAINING)
-                fa_crew_drain(w->crew, now_ns);
-        if (w->state == STOPPING ||
-            (w->state == DRAINING && fa_work_held(fa_crew_work(w->crew)) == 0)) {
+        bool empty = w->state == DRAINING && fa_crew_drain(w->crew, now_ns);
+        size_t held = fa_work_held(fa_crew_work(w->crew));
+
+        if (w->state == STOPPING || empty) {
+                if (held)
+                        fa_log(FAAS_LOG_WARNING, "%zu tasks are given up%s", held,
+                               empty ? ": no dispatcher is there to take their results" : "");
                 fa_work_goodbye(fa_crew_work(w->crew));
                 w->state = STOPPED;
         }

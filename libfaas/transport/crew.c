@@ -173,9 +173,11 @@ void fa_crew_input(struct fa_crew *c, const struct fa_event *ev, uint64_t now_ns
         run_ops(c);
 }
 
-void fa_crew_drain(struct fa_crew *c, uint64_t now_ns) {
-        (void)fa_work_drain(c->work, now_ns);
+bool fa_crew_drain(struct fa_crew *c, uint64_t now_ns) {
+        bool empty = fa_work_drain(c->work, now_ns);
+
         run_ops(c);
+        return empty;
 }
 
 void fa_crew_tick(struct fa_crew *c, uint64_t now_ns) {

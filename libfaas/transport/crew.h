@@ -33,7 +33,7 @@ int fa_crew_read(struct fa_crew *c, uint64_t now_ns);
 
 /* A message or the like for the machine, and what it then wants of the slots. */
 void fa_crew_input(struct fa_crew *c, const struct fa_event *ev, uint64_t now_ns);
-void fa_crew_drain(struct fa_crew *c, uint64_t now_ns); /* fa_work_drain() */
+bool fa_crew_drain(struct fa_crew *c, uint64_t now_ns); /* fa_work_drain() */
 
 /* When due: fa_crew_deadline(). */
 void fa_crew_tick(struct fa_crew *c, uint64_t now_ns);

@@ -122,6 +122,36 @@ Test(cli, it_does_not_go_round_faster_than_ten_times_a_second) {
         fa_cli_free(c);
 }
 
+Test(cli, one_that_was_never_there_is_left_for_one_that_is) {
+        start(3);
+        cr_assert_eq(said(FIRST, FA_MSG_HELLO), 1);
+        now_ns += FA_NS_PER_MS;
+        link_is(FA_EV_PEER_UP, THIRD);
+        cr_assert_eq(said(THIRD, FA_MSG_HELLO), 0, "the first one has a moment to connect");
+        now_ns = fa_cli_deadline(c);
+        cr_assert_leq(now_ns, FA_NS_PER_S + 100 * FA_NS_PER_MS);
+        fa_cli_tick(c, now_ns);
+        cr_assert_eq(said(THIRD, FA_MSG_HELLO), 1, "and the second is passed over");
+        welcome_by(THIRD, 10);
+        link_is(FA_EV_PEER_UP, FIRST);
+        now_ns += FA_NS_PER_S;
+        fa_cli_tick(c, now_ns);
+        cr_assert_eq(said(FIRST, FA_MSG_HELLO), 0, "it stays where it is welcome");
+        fa_cli_free(c);
+}
+
+Test(cli, the_first_one_is_taken_if_it_connects_soon) {
+        start(2);
+        link_is(FA_EV_PEER_UP, SECOND);
+        now_ns += 50 * FA_NS_PER_MS;
+        link_is(FA_EV_PEER_UP, FIRST);
+        welcome_by(FIRST, 10);
+        now_ns += FA_NS_PER_S;
+        fa_cli_tick(c, now_ns);
+        cr_assert_eq(said(SECOND, FA_MSG_HELLO), 0);
+        fa_cli_free(c);
+}
+
 Test(cli, it_waits_for_one_that_comes_back_when_all_are_down) {
         start(2);
         welcome_by(FIRST, 10);

@@ -238,6 +238,83 @@ Test(grant, a_drain_asks_for_nothing_and_gives_back) {
         fa_work_free(m.w);
 }
 
+Test(grant, a_drain_gives_up_results_when_no_dispatcher_was_there_for_its_liveness) {
+        uint64_t gone_ns;
+
+        start(1, FA_MODE_PUSH);
+        give(DISPATCHER, "long", 1);
+        int slot = slot_of_next();
+        cr_assert_not(fa_work_drain(m.w, m.now_ns));
+        m.now_ns += FA_NS_PER_S;
+        gone_ns = m.now_ns;
+        cr_assert_not(fa_work_drain(m.w, m.now_ns));
+        input(&(struct fa_event){.kind = FA_EV_PEER_DOWN, .peer = DISPATCHER});
+        m.now_ns += 3600 * FA_NS_PER_S;
+        cr_assert_not(fa_work_drain(m.w, m.now_ns), "it still runs");
+        m.now_ns = gone_ns;
+        end(slot, FA_NS_PER_MS);
+        m.now_ns = gone_ns + 3 * FA_NS_PER_S - 1;
+        cr_assert_not(fa_work_drain(m.w, m.now_ns));
+        fa_work_tick(m.w, m.now_ns);
+        cr_assert_leq(fa_work_deadline(m.w), gone_ns + 3 * FA_NS_PER_S);
+        cr_assert(fa_work_drain(m.w, gone_ns + 3 * FA_NS_PER_S));
+        /* One that comes back has the time again to acknowledge it. */
+        welcome_by(DISPATCHER, FA_MODE_PUSH);
+        cr_assert_not(fa_work_drain(m.w, gone_ns + 4 * FA_NS_PER_S));
+        fa_work_free(m.w);
+}
+
+/* The newest task, whoever gave it. */
+static void stale(uint64_t by, uint64_t giver) {
+        struct fa_item it = {.id = id_of(m.next_id, giver)};
+        struct fa_msg msg = {.type = FA_MSG_STALE, .items = &it, .n_items = 1};
+
+        say(by, &msg);
+}
+
+Test(grant, one_dispatcher_calls_nothing_void_of_another_that_is_there) {
+        struct fa_msg beat = {.type = FA_MSG_BEAT, .session = 1};
+        struct fa_work_op op;
+
+        start(1, FA_MODE_PUSH);
+        cr_assert_eq(fa_work_connect(m.w, OTHER, m.now_ns), 0);
+        welcome_by(OTHER, FA_MODE_PUSH);
+        give(DISPATCHER, "long", 1);
+        cr_assert(fa_work_pop(m.w, &op));
+        m.now_ns += 2 * FA_NS_PER_S;
+        say(DISPATCHER, &beat);
+        input(&(struct fa_event){.kind = FA_EV_PEER_DOWN, .peer = DISPATCHER});
+        m.now_ns += 3 * FA_NS_PER_S - 1;
+        stale(OTHER, DISPATCHER);
+        cr_assert_not(fa_work_pop(m.w, &op), "it may come back");
+        m.now_ns += 1;
+        stale(OTHER, DISPATCHER);
+        cr_assert(fa_work_pop(m.w, &op));
+        cr_assert_eq(op.kind, FA_WORK_RECALL);
+        input(&(struct fa_event){.kind = FA_EV_SLOT_RETURNED, .slot = 0, .n = 0});
+        cr_assert(fa_work_pop(m.w, &op));
+        cr_assert_eq(op.kind, FA_WORK_KILL);
+        fa_work_free(m.w);
+}
+
+Test(grant, the_next_dispatcher_at_its_place_calls_what_a_dead_one_left_void) {
+        struct fa_msg welcome = {.type = FA_MSG_WELCOME, .epoch = ME, .from = 99};
+        struct fa_work_op op;
+
+        start(1, FA_MODE_PUSH);
+        give(DISPATCHER, "long", 1);
+        cr_assert(fa_work_pop(m.w, &op));
+        give(DISPATCHER, "long", 1);
+        say(DISPATCHER, &welcome);
+        stale(DISPATCHER, DISPATCHER); /* the one that waits */
+        cr_assert_eq(fa_work_held(m.w), 1);
+        m.next_id--;
+        stale(DISPATCHER, DISPATCHER);
+        cr_assert(fa_work_pop(m.w, &op));
+        cr_assert_eq(op.kind, FA_WORK_RECALL);
+        fa_work_free(m.w);
+}
+
 Test(grant, a_cancelled_task_that_had_not_started_costs_its_slot_nothing) {
         struct fa_work_op op;
 

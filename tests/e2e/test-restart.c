@@ -20,18 +20,19 @@ static void goes_on(const char *mode) {
         struct faas_id id, lost;
 
         cluster_start(&c, mode, 100);
-        cluster_worker(&c, 0, 2);
-        cluster_worker(&c, 1, 2);
+        cluster_worker(&c, 0, 1);
+        cluster_worker(&c, 1, 1);
         cluster_await(&c, 2);
+        cluster_submit(&c, "hold", "", &id);
         cluster_submit(&c, "hold", "", &lost);
-        cluster_begun(&c, 1);
+        cluster_begun(&c, 2);
         th_kill(c.dispatcher);
         cluster_dispatcher(&c);
         cluster_await(&c, 2);
         cr_assert_eq(faas_wait(c.client, &lost, LONG_MS, &r), 0, "%s", faas_error_text());
         cr_assert_eq(r.status, FAAS_FAILED);
         cr_assert_eq(r.failure, FAAS_FAILURE_LOST, "%s", r.text);
-        /* Its slot is still at it; there are others. */
+        /* Every slot was at such a task, which would not have ended. */
         cluster_submit(&c, "same", "x", &id);
         cluster_completed(&c, &id);
         c.board->go = 1;
@@ -57,6 +58,26 @@ Test(restart, what_was_not_acknowledged_is_submitted_to_the_next_dispatcher) {
         cluster_submit(&c, "same", "x", &id);
         cluster_worker(&c, 0, 1);
         cluster_completed(&c, &id);
+        cluster_end(&c);
+}
+
+Test(restart, a_worker_that_drains_does_not_wait_for_a_dead_dispatcher) {
+        struct cluster c;
+        struct faas_id id;
+        int status;
+
+        cluster_start(&c, "push", 100);
+        cluster_worker(&c, 0, 1);
+        cluster_await(&c, 1);
+        cluster_submit(&c, "hold", "", &id);
+        cluster_begun(&c, 1);
+        th_kill(c.dispatcher);
+        c.dispatcher = 0;
+        cr_assert_eq(kill(c.workers[0], SIGTERM), 0);
+        c.board->go = 1;
+        status = th_wait(c.workers[0], LONG_MS);
+        c.workers[0] = 0;
+        cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0, "status %x", (unsigned)status);
         cluster_end(&c);
 }
 

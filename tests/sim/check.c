@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/work-private.h"
 #include "world.h"
 
 void bad(struct world *w, const char *fmt, ...) {
@@ -53,6 +54,34 @@ void check_before(struct world *w, const struct fa_group *g) {
                 if (g->ops[i].kind == FA_OP_TAKE && owner != g->epoch &&
                     fa_memory_lease_age(w->store, owner) < w->store_cfg.lease_ticks)
                         w->may_take = false;
+        }
+}
+
+/*
+ * Where the store died with its dispatcher, nobody wants what that one handed out.  An interval
+ * after it registered with the next one a worker has none of it: its slots are free.
+ */
+void check_void(struct world *w, int n) {
+        const struct node *d = &w->nodes[0];
+        struct node *node = &w->nodes[n];
+        const struct link *l = &node->work->links[0];
+        struct fa_map_node *it;
+        size_t at = 0;
+
+        if (!w->p->own_store || l->state != LINK_OPEN)
+                return;
+        if (l->epoch != node->with_epoch) {
+                node->with_epoch = l->epoch;
+                node->with_ns = w->now_ns;
+        }
+        if (!d->alive || fa_disp_epoch(d->disp) != l->epoch ||
+            w->now_ns - node->with_ns <= HEARTBEAT_NS)
+                return;
+        while ((it = fa_map_next(&node->work->held, &at))) {
+                const struct held *h = fa_container_of(it, struct held, node);
+                if (h->fence.partition < l->epoch)
+                        bad(w, "worker %d still holds task %d of a dispatcher that died", n,
+                            task_index(w, &h->id));
         }
 }
 

@@ -333,7 +333,7 @@ static void machine_new(struct world *w, int n) {
                                  .window_tasks = w->window_tasks,
                                  .heartbeat_ns = HEARTBEAT_NS,
                                  .liveness = LIVENESS,
-                                 .tick_ns = TICK_NS,
+                                 .tick_ns = w->p->own_store ? FA_NEVER : TICK_NS,
                                  .lease_ticks = LEASE_TICKS,
                                  .retain_ns = w->p->store_lose ? RETAIN_NS : 0,
                                  .hints = true,
@@ -468,6 +468,7 @@ void node_event(struct world *w, int n, const struct fa_event *ev) {
                 }
         } else if (node->work) {
                 (void)fa_work_input(node->work, ev, w->now_ns);
+                check_void(w, n);
         } else {
                 (void)fa_cli_input(node->cli, ev, w->now_ns);
         }
@@ -482,7 +483,7 @@ void node_wake(struct world *w, int n) {
         if (node->disp)
                 fa_disp_tick(node->disp, w->now_ns);
         else if (node->work)
-                fa_work_tick(node->work, w->now_ns);
+                fa_work_tick(node->work, w->now_ns), check_void(w, n);
         else
                 fa_cli_tick(node->cli, w->now_ns);
         if (node->wake_at_ns <= w->now_ns)

@@ -118,7 +118,8 @@ struct node {
         struct adapter store;
         struct sslot slots[MAX_S];
         int n_slots;
-        int impostor; /* task whose id this client uses for other bytes; -1 */
+        uint64_t with_epoch, with_ns; /* a worker: registered with this dispatcher since when */
+        int impostor;                 /* task whose id this client uses for other bytes; -1 */
 };
 
 struct logged { /* one group that the store ran, or a restart of it */
@@ -189,6 +190,7 @@ void check_before(struct world *w, const struct fa_group *g);
 void check_group(struct world *w, int n, const struct fa_group *g);
 void check_send(struct world *w, int n, const struct fa_msg *m);
 void check_run(struct world *w, int n, int t);
+void check_void(struct world *w, int n);
 void check_told(struct world *w, int n, const struct fa_cli_done *d);
 void check_store_died(struct world *w);
 void check_end(struct world *w);
