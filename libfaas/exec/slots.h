@@ -67,13 +67,14 @@ enum fa_slot_event_kind {
         FA_SLOT_RESULT,   /* task seq ended; .outcome is COMPLETED or FAILED (FUNCTION, LIMIT,
                              NO_FUNCTION) */
         FA_SLOT_RETURNED, /* answers fa_slots_recall(): the tasks after seq that were given before
-                             it were not and will not be started */
+                             it were not and will not be started.  The results that were ready then
+                             come before it */
         FA_SLOT_DOWN, /* the slot is dead; its tasks without a RESULT are gone.  .started: one was
-                         running, or had ended and its result was not on its way yet: .seq, and
-                         .outcome is its end (FAILED: CRASHED with the signal, EXITED with the
-                         status, TIMEOUT; with .log).  Tasks before .seq had ended without harm,
-                         only their results are lost; tasks after it were not begun, unless the slot
-                         was ended for rubbish that it wrote */
+                         running, or was just about to be answered: .seq, and .outcome is its end
+                         (FAILED: CRASHED with the signal, EXITED with the status, TIMEOUT; with
+                         .log).  Tasks before .seq had ended without harm, and their results are
+                         lost only if the slot died while it wrote them; tasks after it were not
+                         begun, unless the slot was ended for rubbish that it wrote */
 };
 
 struct fa_slot_event {
@@ -119,9 +120,11 @@ int fa_slots_run(struct fa_slots *s,
 void fa_slots_flush(struct fa_slots *s);
 
 /*
- * Takes back all tasks of the slot that it has not claimed; answered by FA_SLOT_RETURNED, which is
- * there at once.  0; FAAS_E_GONE the slot is down, or was just found to have written over its
- * control page; -ENOMEM.
+ * Takes back all tasks of the slot that it has not claimed, and fetches the results that it has
+ * ready: it gathers them while what it runs is believed to be short, and nobody else notices when
+ * that was wrong.  So whoever waits longer for a slot's oldest task while it has others, recalls.
+ * Answered by FA_SLOT_RETURNED, which is there at once.  0; FAAS_E_GONE the slot is down, or was
+ * just found to have written over its control page; -ENOMEM.
  */
 int fa_slots_recall(struct fa_slots *s, unsigned slot);
 
