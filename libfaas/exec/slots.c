@@ -28,6 +28,8 @@
         (10 * FA_NS_PER_S) /* for modules' constructors; the rest takes milliseconds               \
                             */
 
+#define RESTART_MS 10000 /* the same without anybody who waits for it */
+
 static int check_cfg(const struct fa_slots_cfg *cfg) {
         if (cfg->n_slots < 1 || cfg->n_slots > FA_SLOTS_MAX)
                 return fa_error(-EINVAL, "a pool of %u slots; expected 1 to %d", cfg->n_slots,
@@ -47,6 +49,7 @@ static void init(struct fa_slots *s, const struct fa_slots_cfg *cfg) {
                                         .modules = cfg->modules,
                                         .builtins = cfg->builtins};
         s->first_seq = cfg->first_seq ? cfg->first_seq : 1;
+        s->restart_ms = cfg->restart_ms ? cfg->restart_ms : RESTART_MS;
         s->owner = getpid();
         s->epoll = s->sock = s->pidfd = -1;
         fa_list_init(&s->dirty);
@@ -439,7 +442,7 @@ uint64_t fa_slots_deadline(const struct fa_slots *s) {
         if (s->state == FA_ZYGOTE_NONE ||
             (s->state == FA_ZYGOTE_READY && !fa_list_empty(&s->want_spawn) && !s->mail_blocked))
                 return s->retry_ns;
-        return FA_NEVER;
+        return s->state == FA_ZYGOTE_STARTING ? s->start_by_ns : FA_NEVER;
 }
 
 int fa_slots_pid(const struct fa_slots *s, unsigned slot) {

@@ -21,7 +21,8 @@
  * the slot too: every number read from it is checked against what was handed out.
  *
  * Lost zygote (killed from outside): every slot is reported down, and it is started anew; with
- * functions of the host that is a new snapshot, of the host as it is then.
+ * functions of the host that is a new snapshot, of the host as it is then.  One that has not loaded
+ * everything after 10 s is ended, and tried again after a pause.
  *
  * What a dead slot leaves running is ended: its process group at once, orphans of its session and
  * what left that session at the zygote's next look, which is at each death of a slot or an orphan.
@@ -52,6 +53,7 @@ struct fa_slots_cfg {
                                        started with posix_spawn: safe with threads */
         bool builtins;              /* noop, echo, sleep, heavy, xheavy, fail, crash */
         uint32_t first_seq;         /* for tests of the wrap; 0: 1 */
+        uint32_t restart_ms; /* for tests: how long a zygote started anew may load; 0: 10 s */
 };
 
 /* A task on its way into a slot; borrowed for the call. */
@@ -147,7 +149,8 @@ int fa_slots_fd(const struct fa_slots *s);
 /*
  * When fa_slots_next() must be called although the fd is silent: 0, at once, while it has events in
  * hand (after fa_slots_recall(), or if it was not called until FAAS_E_AGAIN); the end of the pause
- * when a slot or the zygote could not be forked and is to be tried again; FA_NEVER: not at all.
+ * when a slot or the zygote could not be forked and is to be tried again; the time by which a new
+ * zygote must have started; FA_NEVER: not at all.
  */
 uint64_t fa_slots_deadline(const struct fa_slots *s);
 
