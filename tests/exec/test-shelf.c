@@ -12,7 +12,7 @@
 #include "exec/shelf.h"
 
 #define HEAD 8
-#define N_FRAMES 400000u
+#define N_FRAMES 1000000u
 
 static uint64_t random_next(uint64_t *x) {
         *x ^= *x << 13, *x ^= *x >> 7, *x ^= *x << 17;
@@ -78,7 +78,7 @@ static void *be_slot(void *arg) {
                 uint64_t held = fa_shelf_held(&r->shelf, filled);
 
                 cr_assert_leq(held, FA_SHELF_LEN);
-                if (HEAD + len > FA_SHELF_LEN - held || random_next(&x) % 64 == 0) {
+                if (HEAD + len > FA_SHELF_LEN - held || random_next(&x) % 8 == 0) {
                         uint8_t got[FA_SHELF_LEN];
                         struct iovec iov[2];
                         size_t n;
