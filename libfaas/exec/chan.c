@@ -60,6 +60,8 @@ void fa_chan_close(struct fa_chan *c) {
         c->out_done = 0;
         fa_buf_clear(&c->out);
         fa_buf_clear(&c->in);
+        fa_buf_clear(&c->rescued);
+        c->rescued_done = 0;
         c->big = fa_blob_unref(c->big);
         c->n_tasks = 0;
         c->hello = false;
@@ -70,6 +72,7 @@ void fa_chan_deinit(struct fa_chan *c) {
         fa_chan_close(c);
         fa_buf_deinit(&c->out);
         fa_buf_deinit(&c->in);
+        fa_buf_deinit(&c->rescued);
         free(c->tasks);
         free(c->splices);
         fa_chan_init(c);
@@ -238,9 +241,89 @@ static bool may_be_claimed(const struct fa_chan *c, uint32_t seq) {
         return false;
 }
 
-int fa_chan_recall(struct fa_chan *c, uint32_t *ret_seq) {
-        uint32_t claimed = fa_control_revoke(c->control, c->last_seq);
+/* Is this the header of a result that a slot may give? */
+static bool is_result(const struct fa_frame *f) {
+        if (f->type != FA_FRAME_RESULT)
+                return false;
+        switch (f->flags) {
+        case FAAS_FAILURE_NONE:
+                return f->aux == 0 && f->len <= FA_PAYLOAD_MAX;
+        case FAAS_FAILURE_FUNCTION:
+        case FAAS_FAILURE_LIMIT:
+        case FAAS_FAILURE_NO_FUNCTION:
+                return f->aux == f->len && f->len <= FA_TEXT_MAX;
+        default:
+                return false;
+        }
+}
 
+/* Are these whole results of tasks without one, in order?  So there is no end of them either. */
+static bool are_results(const struct fa_chan *c, const uint8_t *p, size_t len) {
+        size_t task = 0;
+        size_t pos = 0;
+
+        while (pos < len) {
+                struct fa_frame f;
+
+                if (len - pos < FA_FRAME_LEN)
+                        return false;
+                fa_frame_get(&f, p + pos);
+                pos += FA_FRAME_LEN;
+                if (!is_result(&f) || f.len > len - pos)
+                        return false;
+                pos += f.len;
+                while (task < c->n_tasks && task_at(c, task)->seq != f.seq)
+                        task++;
+                if (task++ == c->n_tasks)
+                        return false;
+        }
+        return true;
+}
+
+/* Makes room in advance, so that nothing is taken from the shelf that cannot be kept. */
+static int prepare_rescue(struct fa_chan *c) {
+        fa_buf_drop(&c->rescued, c->rescued_done);
+        c->rescued_done = 0;
+        if (fa_buf_room(&c->rescued, FA_SHELF_LEN))
+                return 0;
+        c->rescued.failed = false; /* what is there is whole */
+        return -ENOMEM;
+}
+
+/* 0; FAAS_E_PROTO what was there makes no sense, and is forgotten. */
+static int rescue(struct fa_chan *c) {
+        size_t len = 0;
+
+        if (fa_shelf_take(&c->control->shelf, c->rescued.p + c->rescued.len, &len) != 0)
+                return FAAS_E_PROTO;
+        /* All of them anew: what came before must not come again. */
+        if (!are_results(c, c->rescued.p, c->rescued.len + len))
+                return FAAS_E_PROTO;
+        c->rescued.len += len;
+        return 0;
+}
+
+void fa_chan_rescue(struct fa_chan *c) {
+        if (c->control && c->hello && prepare_rescue(c) == 0)
+                (void)rescue(c);
+}
+
+bool fa_chan_has_rescued(const struct fa_chan *c) {
+        struct fa_frame f;
+
+        if (c->rescued_done == c->rescued.len || c->big || !c->hello || c->n_tasks == 0)
+                return false;
+        fa_frame_get(&f, c->rescued.p + c->rescued_done);
+        return f.seq == task_at(c, 0)->seq;
+}
+
+int fa_chan_recall(struct fa_chan *c, uint32_t *ret_seq) {
+        int r = prepare_rescue(c);
+
+        if (r < 0)
+                return r;
+        /* First, so that nothing new is begun while we look, which might be finished then. */
+        uint32_t claimed = fa_control_revoke(c->control, c->last_seq);
         if (!may_be_claimed(c, claimed))
                 return FAAS_E_PROTO;
         while (c->n_tasks > 0) {
@@ -255,8 +338,10 @@ int fa_chan_recall(struct fa_chan *c, uint32_t *ret_seq) {
                 }
                 c->n_tasks--;
         }
-        *ret_seq = claimed;
-        return 0;
+        r = rescue(c);
+        if (r == 0)
+                *ret_seq = claimed;
+        return r;
 }
 
 bool fa_chan_culprit(struct fa_chan *c, bool broken, uint32_t *ret_seq) {
@@ -276,19 +361,7 @@ bool fa_chan_culprit(struct fa_chan *c, bool broken, uint32_t *ret_seq) {
 static bool frame_fits(const struct fa_chan *c, const struct fa_frame *f) {
         if (f->type == FA_FRAME_HELLO)
                 return !c->hello && f->len == 0 && f->seq == FA_CHANNEL_VERSION;
-        if (f->type != FA_FRAME_RESULT || !c->hello || c->n_tasks == 0 ||
-            f->seq != task_at(c, 0)->seq)
-                return false;
-        switch (f->flags) {
-        case FAAS_FAILURE_NONE:
-                return f->aux == 0 && f->len <= FA_PAYLOAD_MAX;
-        case FAAS_FAILURE_FUNCTION:
-        case FAAS_FAILURE_LIMIT:
-        case FAAS_FAILURE_NO_FUNCTION:
-                return f->aux == f->len && f->len <= FA_TEXT_MAX;
-        default:
-                return false;
-        }
+        return is_result(f) && c->hello && c->n_tasks > 0 && f->seq == task_at(c, 0)->seq;
 }
 
 static void answered(struct fa_chan *c, struct fa_slot_event *ev, const struct fa_frame *f) {
@@ -319,9 +392,30 @@ static int keep_rest(struct fa_chan *c, struct fa_chan_input *in) {
         return c->in.failed ? -ENOMEM : FAAS_E_AGAIN;
 }
 
+static int
+answer(struct fa_chan *c, struct fa_slot_event *ev, const struct fa_frame *f, const uint8_t *body) {
+        answered(c, ev, f);
+        return fa_blob_new(f->flags ? &ev->outcome.text : &ev->outcome.payload, body, f->len);
+}
+
+static int next_rescued(struct fa_chan *c, struct fa_slot_event *ev) {
+        const uint8_t *p = c->rescued.p + c->rescued_done;
+        struct fa_frame f;
+
+        fa_frame_get(&f, p);
+        c->rescued_done += FA_FRAME_LEN + f.len;
+        return answer(c, ev, &f, p + FA_FRAME_LEN);
+}
+
 int fa_chan_next(struct fa_chan *c, struct fa_chan_input *in, struct fa_slot_event *ev) {
         struct fa_frame f;
 
+        /*
+         * In the order of their numbers, and so in the order in which they were made: what was
+         * written before is older, what the slot writes afterwards is younger.
+         */
+        if (fa_chan_has_rescued(c))
+                return next_rescued(c, ev);
         if (c->big && c->big_have == c->big->len) {
                 struct fa_frame done = {.seq = task_at(c, 0)->seq};
 
@@ -347,8 +441,7 @@ int fa_chan_next(struct fa_chan *c, struct fa_chan_input *in, struct fa_slot_eve
                 ev->seq = f.arg;
                 return 0;
         }
-        answered(c, ev, &f);
-        return fa_blob_new(f.flags ? &ev->outcome.text : &ev->outcome.payload, body, f.len);
+        return answer(c, ev, &f, body);
 }
 
 int fa_chan_read(struct fa_chan *c, struct fa_chan_input *in) {

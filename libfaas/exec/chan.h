@@ -54,6 +54,11 @@ struct fa_chan {
         uint8_t *big_p;
         size_t big_have;
         bool hello; /* came */
+
+        /* Results that were fetched from the shelf: checked, each due when its task is the oldest.
+         */
+        struct fa_buf rescued;
+        size_t rescued_done;
 };
 
 /* What one read brought: frames of one channel at a time, in memory that all channels share. */
@@ -74,9 +79,18 @@ int fa_chan_queue(struct fa_chan *c, const struct fa_slot_task *t);
 /* 0 all is written; FAAS_E_AGAIN the socket is full; FAAS_E_GONE nobody reads any more. */
 int fa_chan_write(struct fa_chan *c);
 
-/* Takes back what is not begun; *ret_seq: the last task that is. 0; FAAS_E_PROTO the page is
- * broken. */
+/*
+ * Takes back what is not begun; *ret_seq: the last task that is.  Fetches what is finished, which
+ * comes with fa_chan_next() in its turn.  0; FAAS_E_PROTO the page is broken; -ENOMEM nothing done.
+ */
 int fa_chan_recall(struct fa_chan *c, uint32_t *ret_seq);
+
+/* For a dead slot, after the last read: fetches what was finished and not written, if it is sound.
+ */
+void fa_chan_rescue(struct fa_chan *c);
+
+/* Has fa_chan_next() a fetched result to give, without a read? */
+bool fa_chan_has_rescued(const struct fa_chan *c);
 
 /*
  * For a dead slot: the last task begun, if it has no result; false: none.  broken: it was ended for

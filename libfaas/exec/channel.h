@@ -4,8 +4,8 @@
  * A program in any language can be a slot: it needs a stream socket, this file, and the one shared
  * page, on which it has to claim each task before it begins it.  A host that finds no claim where
  * there is a result takes the page for broken: it ends the slot at the next recall, and blames the
- * oldest task without a result for the slot's death.  Only .deadline_ns and .watch_at may be left
- * alone; then there are no time-outs.
+ * oldest task without a result for the slot's death.  The rest of the page may be left alone: then
+ * there are no time-outs, and each result has to be written before the next task is begun.
  *
  * Frames.  Both directions of the stream are frames: a header of 16 bytes, little-endian,
  *
@@ -39,6 +39,7 @@
 #include <string.h>
 
 #include "base/limits.h"
+#include "exec/shelf.h"
 
 #define FA_CHANNEL_VERSION 1u
 #define FA_FRAME_LEN 16u
@@ -59,7 +60,7 @@ struct fa_frame {
         uint32_t arg;
 };
 
-/* Status with which a slot ends itself when it can no longer speak to its host. */
+/* Status with which a slot ends itself when it cannot go on; fa_control.ended has it as well. */
 #define FA_SLOT_EXIT_CHANNEL 125
 #define FA_SLOT_EXIT_MEMORY 124
 
@@ -97,14 +98,22 @@ static inline void fa_frame_get(struct fa_frame *f, const uint8_t from[FA_FRAME_
  *           it did not.  So a time-out always hits the task that earned it.
  * watch_at  when the zygote looks again by itself.  A slot with an earlier deadline wakes it
  * through an eventfd; all others cost no system call.
+ * ended     FA_SLOT_EXIT_...: the slot ends itself with this status; 0: with any other it is the
+ * function's own.
+ * shelf     results that are finished and not written yet, see shelf.h.  In it and in the socket
+ * results are in order, and what is on the shelf comes after all that was written.
  */
 struct fa_control {
         _Atomic uint64_t claim;
         _Atomic uint64_t deadline_ns;
         _Atomic uint64_t watch_at;
+        _Atomic uint64_t ended;
+        uint64_t reserved[2];
+        struct fa_shelf shelf;
 };
 
 #define FA_CONTROL_SIZE 4096u
+_Static_assert(sizeof(struct fa_control) == FA_CONTROL_SIZE, "docs/PROTOCOL.md says 4,096");
 #define FA_DEADLINE_EXPIRED UINT64_C(1)
 
 static inline uint64_t fa_claim(uint32_t claimed, uint32_t revoked) {

@@ -63,6 +63,7 @@ int fa_pool_launch(struct fa_slots *s) {
                 return r;
         }
         s->state = FA_ZYGOTE_STARTING;
+        s->start_by_ns = fa_now() + s->restart_ms * FA_NS_PER_MS;
         s->loading = -1;
         return 0;
 }
@@ -90,6 +91,15 @@ static void lose_zygote(struct fa_slots *s) {
         for (unsigned i = 0; i < s->n; i++)
                 if (s->slots[i].asked && !s->slots[i].dead)
                         mark_dead(s, &s->slots[i], SIGKILL);
+}
+
+/* Stopped, or stuck in the constructor of a module: that one may be as good as ever next time. */
+static void give_up_start(struct fa_slots *s) {
+        fa_log(FAAS_LOG_WARNING, "the slots' parent process did not start in %u ms", s->restart_ms);
+        /* Before it has said who it is it has no more than its end of the socket to notice. */
+        if (s->pidfd >= 0)
+                (void)pidfd_send_signal(s->pidfd, SIGKILL, NULL, 0);
+        lose_zygote(s);
 }
 
 static int take_names(struct fa_slots *s, const struct fa_mail *m) {
@@ -304,6 +314,8 @@ static int send_spawns(struct fa_slots *s) {
 }
 
 int fa_pool_service(struct fa_slots *s) {
+        if (s->state == FA_ZYGOTE_STARTING && fa_now() >= s->start_by_ns)
+                give_up_start(s);
         if (s->state == FA_ZYGOTE_NONE && fa_now() >= s->retry_ns && fa_pool_launch(s) < 0)
                 pause_forks(s);
         if (s->state != FA_ZYGOTE_READY)

@@ -46,6 +46,7 @@ enum fa_pool_zygote { FA_ZYGOTE_NONE, FA_ZYGOTE_STARTING, FA_ZYGOTE_READY };
 struct fa_slots {
         struct fa_zygote_cfg cfg;
         uint32_t first_seq;
+        uint32_t restart_ms;
         pid_t owner; /* a fork of the host has a copy of this, but no pool */
         int epoll;
 
@@ -56,8 +57,9 @@ struct fa_slots {
         bool mail_blocked; /* its socket is full */
         int broken;        /* < 0: it cannot be started again */
 
-        uint64_t retry_ns; /* nothing is forked before */
-        uint32_t pause_ms; /* doubles with each failure, 0 after a success */
+        uint64_t start_by_ns; /* while it starts: when it is given up */
+        uint64_t retry_ns;    /* nothing is forked before */
+        uint32_t pause_ms;    /* doubles with each failure, 0 after a success */
 
         struct fa_list dirty, want_spawn, want_kill, dying;
         struct fa_pool_note *notes, **notes_end; /* oldest first */

@@ -2,10 +2,10 @@
  * slot.c - the child that runs functions: reads tasks, calls, writes results
  *
  * One thread, no event loop: it reads whatever has gathered, runs it in order, and writes what has
- * gathered in turn.  It never waits to gather more, and never holds a finished result back while
- * it starts something that may take long.  User code runs in this address space and may break
- * anything; all this file promises then is to end the process and to leave the judgement to the
- * host, which checks every byte.
+ * gathered in turn.  It never waits to gather more, and writes what is finished before it starts
+ * something that took long before; if it is mistaken there, the host fetches the results from the
+ * shelf.  User code runs in this address space and may break anything; all this file promises then
+ * is to end the process and to leave the judgement to the host, which checks every byte.
  */
 #include "exec/slot.h"
 
@@ -23,9 +23,7 @@
 #include "base/macros.h"
 #include "exec/call.h"
 
-#define IN_SIZE ((size_t)256 * 1024)   /* some 3,000 small tasks in one read */
-#define OUT_SIZE ((size_t)128 * 1024)  /* as many small results in one write */
-#define DIRECT_MIN ((size_t)32 * 1024) /* a result from here on is written from where it is */
+#define IN_SIZE ((size_t)256 * 1024) /* some 3,000 small tasks in one read */
 #define SHORT_NS (50 * FA_NS_PER_US)
 #define HELD_NS (100 * FA_NS_PER_US)
 #define HISTORY 32 /* runs after which the older half of a function's history is forgotten */
@@ -40,17 +38,26 @@ struct slot {
         const struct fa_slot_env *env;
         uint8_t *in; /* aligned; frames begin at multiples of 16 */
         size_t in_len, in_cap;
-        uint8_t *out;
-        size_t out_len;
-        uint64_t out_since_ns;  /* when the oldest result in out was made */
+        uint64_t filled;        /* bytes that were ever put on the shelf */
+        uint64_t held_since_ns; /* when the oldest result there was made */
         uint64_t now_ns;        /* read once per task: the end of one is the start of the next */
         volatile uint8_t *mine; /* 1 in this process, 0 in whatever it forks */
         struct faas_call call;
         struct history history[FA_FUNCTIONS_MAX];
 };
 
-static _Noreturn void lost_channel(void) {
-        _exit(FA_SLOT_EXIT_CHANNEL);
+/* Says on the page that it is we who end, and not the function by chance with the same status. */
+static _Noreturn void end(const struct fa_slot_env *env, int status) {
+        atomic_store(&env->control->ended, (uint64_t)status);
+        _exit(status);
+}
+
+static _Noreturn void lost_channel(const struct slot *s) {
+        end(s->env, FA_SLOT_EXIT_CHANNEL);
+}
+
+static struct fa_shelf *shelf(const struct slot *s) {
+        return &s->env->control->shelf;
 }
 
 /*
@@ -66,7 +73,7 @@ static void send_all(struct slot *s, struct iovec *iov, size_t n) {
                 if (sent < 0) {
                         if (errno == EINTR)
                                 continue;
-                        lost_channel();
+                        lost_channel(s);
                 }
                 size_t left = (size_t)sent;
                 while (msg.msg_iovlen > 0 && left >= msg.msg_iov->iov_len) {
@@ -81,12 +88,24 @@ static void send_all(struct slot *s, struct iovec *iov, size_t n) {
         }
 }
 
-static void flush(struct slot *s) {
-        struct iovec iov = {s->out, s->out_len};
+/* Writes what is on the shelf, and then these n pieces; iov has two free places before them. */
+static void flush_with(struct slot *s, struct iovec *iov, size_t n) {
+        struct iovec held[2];
+        size_t n_held;
 
-        if (s->out_len > 0)
-                send_all(s, &iov, 1);
-        s->out_len = 0;
+        if (fa_shelf_claim(shelf(s), s->filled, held, &n_held) != 0)
+                end(s->env, FA_SLOT_EXIT_MEMORY);
+        iov += 2 - n_held;
+        for (size_t i = 0; i < n_held; i++)
+                iov[i] = held[i];
+        if (n_held + n > 0)
+                send_all(s, iov, n_held + n);
+}
+
+static void flush(struct slot *s) {
+        struct iovec iov[2];
+
+        flush_with(s, iov, 0);
 }
 
 static void put_result(struct slot *s,
@@ -101,23 +120,18 @@ static void put_result(struct slot *s,
                              .aux = (uint16_t)(failure ? len : 0),
                              .seq = seq,
                              .arg = (uint32_t)code};
+        uint8_t head[FA_FRAME_LEN];
+        uint64_t held = fa_shelf_held(shelf(s), s->filled);
 
-        if (s->out_len + FA_FRAME_LEN + FA_MIN(len, DIRECT_MIN) > OUT_SIZE)
-                flush(s);
-        if (s->out_len == 0)
-                s->out_since_ns = s->now_ns;
-        fa_frame_put(s->out + s->out_len, &f);
-        s->out_len += FA_FRAME_LEN;
-        if (len < DIRECT_MIN) {
-                if (len > 0)
-                        memcpy(s->out + s->out_len, body, len);
-                s->out_len += len;
+        fa_frame_put(head, &f);
+        if (held == 0)
+                s->held_since_ns = s->now_ns;
+        if (held <= FA_SHELF_LEN && FA_FRAME_LEN + len <= FA_SHELF_LEN - held) {
+                fa_shelf_put(shelf(s), &s->filled, head, sizeof(head), body, len);
                 return;
         }
-
-        struct iovec iov[2] = {{s->out, s->out_len}, {fa_unconst(body), len}};
-        send_all(s, iov, 2);
-        s->out_len = 0;
+        struct iovec iov[4] = {[2] = {head, sizeof(head)}, [3] = {fa_unconst(body), len}};
+        flush_with(s, iov, 2);
 }
 
 static FA_PRINTF(4, 5) void put_failure(struct slot *s,
@@ -137,7 +151,7 @@ static FA_PRINTF(4, 5) void put_failure(struct slot *s,
 /* May the results that have gathered wait for the end of this function? */
 static bool is_short(const struct slot *s, const struct history *h) {
         return (h->n > 0 || h->old_max_ns > 0) && FA_MAX(h->max_ns, h->old_max_ns) < SHORT_NS &&
-               s->now_ns - s->out_since_ns < HELD_NS;
+               s->now_ns - s->held_since_ns < HELD_NS;
 }
 
 static void note_run(struct history *h, uint64_t ns) {
@@ -196,7 +210,7 @@ static void run(struct slot *s, const struct fa_frame *f, const uint8_t *body) {
         const struct fa_registry_row *row = fa_registry_find(s->env->registry, name, f->aux);
         struct history *h = row ? &s->history[row - s->env->registry->rows] : NULL;
 
-        if (s->out_len > 0 && row && !is_short(s, h)) {
+        if (row && !is_short(s, h) && fa_shelf_held(shelf(s), s->filled) > 0) {
                 flush(s);
                 s->now_ns = fa_now();
         }
@@ -220,7 +234,7 @@ static void run(struct slot *s, const struct fa_frame *f, const uint8_t *body) {
                 disarm(s);
         /* Whoever wrote all over the page cannot be recalled or timed any more. */
         if (fa_claim_claimed(atomic_load(&s->env->control->claim)) != f->seq)
-                _exit(FA_SLOT_EXIT_MEMORY);
+                end(s->env, FA_SLOT_EXIT_MEMORY);
 
         uint64_t end_ns = fa_now();
         note_run(h, end_ns - s->now_ns);
@@ -246,7 +260,7 @@ static size_t run_batch(struct slot *s) {
 
                 fa_frame_get(&f, s->in + pos);
                 if (!is_task(&f))
-                        lost_channel();
+                        lost_channel(s);
                 need = FA_FRAME_LEN + f.len + FA_TASK_PAD(f.len);
                 if (s->in_len - pos < need)
                         break;
@@ -266,7 +280,7 @@ static void read_more(struct slot *s, size_t need) {
                 uint8_t *p = aligned_alloc(64, (FA_TASK_MAX + 63u) & ~63u);
 
                 if (!p)
-                        _exit(FA_SLOT_EXIT_MEMORY);
+                        end(s->env, FA_SLOT_EXIT_MEMORY);
                 memcpy(p, s->in, s->in_len);
                 free(s->in);
                 s->in = p;
@@ -280,7 +294,7 @@ static void read_more(struct slot *s, size_t need) {
         if (n == 0)
                 _exit(0);
         if (n < 0)
-                lost_channel();
+                lost_channel(s);
         s->in_len += (size_t)n;
 }
 
@@ -290,20 +304,20 @@ _Noreturn void fa_slot_main(const struct fa_slot_env *env) {
                              MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
         if (!s || mine == MAP_FAILED || madvise(mine, FA_CONTROL_SIZE, MADV_WIPEONFORK) < 0)
-                _exit(FA_SLOT_EXIT_MEMORY);
+                end(env, FA_SLOT_EXIT_MEMORY);
         *mine = 1;
         s->env = env;
         s->mine = mine;
         s->in = aligned_alloc(64, IN_SIZE);
         s->in_cap = IN_SIZE;
-        s->out = malloc(OUT_SIZE);
-        if (!s->in || !s->out)
-                _exit(FA_SLOT_EXIT_MEMORY);
+        if (!s->in)
+                end(env, FA_SLOT_EXIT_MEMORY);
 
         struct fa_frame hello = {
                 .type = FA_FRAME_HELLO, .seq = FA_CHANNEL_VERSION, .arg = (uint32_t)getpid()};
-        fa_frame_put(s->out, &hello);
-        s->out_len = FA_FRAME_LEN;
+        uint8_t head[FA_FRAME_LEN];
+        fa_frame_put(head, &hello);
+        send_all(s, &(struct iovec){head, sizeof(head)}, 1);
 
         for (size_t need = FA_FRAME_LEN;;) {
                 flush(s);

@@ -28,6 +28,8 @@
         (10 * FA_NS_PER_S) /* for modules' constructors; the rest takes milliseconds               \
                             */
 
+#define RESTART_MS 10000 /* the same without anybody who waits for it */
+
 static int check_cfg(const struct fa_slots_cfg *cfg) {
         if (cfg->n_slots < 1 || cfg->n_slots > FA_SLOTS_MAX)
                 return fa_error(-EINVAL, "a pool of %u slots; expected 1 to %d", cfg->n_slots,
@@ -47,6 +49,7 @@ static void init(struct fa_slots *s, const struct fa_slots_cfg *cfg) {
                                         .modules = cfg->modules,
                                         .builtins = cfg->builtins};
         s->first_seq = cfg->first_seq ? cfg->first_seq : 1;
+        s->restart_ms = cfg->restart_ms ? cfg->restart_ms : RESTART_MS;
         s->owner = getpid();
         s->epoll = s->sock = s->pidfd = -1;
         fa_list_init(&s->dirty);
@@ -245,8 +248,11 @@ int fa_slots_recall(struct fa_slots *s, unsigned n) {
         struct fa_pool_note *note = calloc(1, sizeof(*note));
         if (!note)
                 return -ENOMEM;
-        if (fa_chan_recall(&slot->chan, &note->event.seq) != 0) {
+        int r = fa_chan_recall(&slot->chan, &note->event.seq);
+        if (r != 0) {
                 free(note);
+                if (r < 0)
+                        return r;
                 fa_pool_kill(s, slot, "it wrote over its slot's control page");
                 (void)fa_pool_service(s);
                 return FAAS_E_GONE;
@@ -284,10 +290,12 @@ static void judge(const struct fa_pool_slot *slot, struct fa_outcome *o) {
         } else {
                 failure = FAAS_FAILURE_EXITED;
                 code = WEXITSTATUS(slot->status);
-                const char *why = code == FA_SLOT_EXIT_CHANNEL  ? ": its slot's channel was closed"
-                                  : code == FA_SLOT_EXIT_MEMORY ? ": out of memory, or its slot's "
-                                                                  "control page was written over"
-                                                                : "";
+                uint64_t ended = atomic_load(&slot->control->ended);
+                const char *why = ended != (uint64_t)code        ? "" /* the function's own */
+                                  : code == FA_SLOT_EXIT_CHANNEL ? ": its slot's channel was closed"
+                                  : code == FA_SLOT_EXIT_MEMORY  ? ": out of memory, or its slot's "
+                                                                   "control page was written over"
+                                                                 : "";
                 (void)snprintf(text, sizeof(text), "its process ended itself with status %d%s",
                                code, why);
         }
@@ -371,12 +379,37 @@ static bool look(struct fa_slots *s) {
         return n > 0;
 }
 
-/* Reads on what a dead slot has written, and ends it then. */
+/* True: there is more of the slot to take, from its socket or from what was fetched. */
+static bool take_more(struct fa_slots *s, struct fa_pool_slot *slot) {
+        if (slot->bad)
+                return false;
+        if (read_slot(s, slot) == 0)
+                return true;
+        if (!fa_chan_has_rescued(&slot->chan))
+                return false;
+        s->input.pos = s->input.len = 0;
+        s->current = slot;
+        return true;
+}
+
+/* The answer to a recall stands behind all results that there were then, wherever they were. */
+static int take_returned(struct fa_slots *s, struct fa_slot_event *ev) {
+        struct fa_pool_slot *slot = &s->slots[s->notes->event.slot];
+
+        return take_more(s, slot) ? FAAS_E_AGAIN : take_note(s, ev);
+}
+
+/* Reads on what a dead slot has written, takes what it has not written any more, and ends it. */
 static int take_dying(struct fa_slots *s, struct fa_slot_event *ev) {
         struct fa_pool_slot *slot =
                 fa_list_entry(fa_list_first(&s->dying), struct fa_pool_slot, dying);
 
-        return read_slot(s, slot) != 0 && take_down(s, slot, ev) ? 0 : FAAS_E_AGAIN;
+        if (take_more(s, slot))
+                return FAAS_E_AGAIN;
+        fa_chan_rescue(&slot->chan);
+        if (take_more(s, slot))
+                return FAAS_E_AGAIN;
+        return take_down(s, slot, ev) ? 0 : FAAS_E_AGAIN;
 }
 
 int fa_slots_next(struct fa_slots *s, struct fa_slot_event *ret) {
@@ -386,7 +419,7 @@ int fa_slots_next(struct fa_slots *s, struct fa_slot_event *ret) {
                 if (s->current)
                         r = take_input(s, ret);
                 else if (s->notes)
-                        r = take_note(s, ret);
+                        r = take_returned(s, ret);
                 else if (!fa_list_empty(&s->dying))
                         r = take_dying(s, ret);
                 else if (s->ready_done < s->n_ready)
@@ -409,7 +442,7 @@ uint64_t fa_slots_deadline(const struct fa_slots *s) {
         if (s->state == FA_ZYGOTE_NONE ||
             (s->state == FA_ZYGOTE_READY && !fa_list_empty(&s->want_spawn) && !s->mail_blocked))
                 return s->retry_ns;
-        return FA_NEVER;
+        return s->state == FA_ZYGOTE_STARTING ? s->start_by_ns : FA_NEVER;
 }
 
 int fa_slots_pid(const struct fa_slots *s, unsigned slot) {

@@ -21,7 +21,8 @@
  * the slot too: every number read from it is checked against what was handed out.
  *
  * Lost zygote (killed from outside): every slot is reported down, and it is started anew; with
- * functions of the host that is a new snapshot, of the host as it is then.
+ * functions of the host that is a new snapshot, of the host as it is then.  One that has not loaded
+ * everything after 10 s is ended, and tried again after a pause.
  *
  * What a dead slot leaves running is ended: its process group at once, orphans of its session and
  * what left that session at the zygote's next look, which is at each death of a slot or an orphan.
@@ -52,6 +53,7 @@ struct fa_slots_cfg {
                                        started with posix_spawn: safe with threads */
         bool builtins;              /* noop, echo, sleep, heavy, xheavy, fail, crash */
         uint32_t first_seq;         /* for tests of the wrap; 0: 1 */
+        uint32_t restart_ms; /* for tests: how long a zygote started anew may load; 0: 10 s */
 };
 
 /* A task on its way into a slot; borrowed for the call. */
@@ -67,13 +69,14 @@ enum fa_slot_event_kind {
         FA_SLOT_RESULT,   /* task seq ended; .outcome is COMPLETED or FAILED (FUNCTION, LIMIT,
                              NO_FUNCTION) */
         FA_SLOT_RETURNED, /* answers fa_slots_recall(): the tasks after seq that were given before
-                             it were not and will not be started */
+                             it were not and will not be started.  The results that were ready then
+                             come before it */
         FA_SLOT_DOWN, /* the slot is dead; its tasks without a RESULT are gone.  .started: one was
-                         running, or had ended and its result was not on its way yet: .seq, and
-                         .outcome is its end (FAILED: CRASHED with the signal, EXITED with the
-                         status, TIMEOUT; with .log).  Tasks before .seq had ended without harm,
-                         only their results are lost; tasks after it were not begun, unless the slot
-                         was ended for rubbish that it wrote */
+                         running, or was just about to be answered: .seq, and .outcome is its end
+                         (FAILED: CRASHED with the signal, EXITED with the status, TIMEOUT; with
+                         .log).  Tasks before .seq had ended without harm, and their results are
+                         lost only if the slot died while it wrote them; tasks after it were not
+                         begun, unless the slot was ended for rubbish that it wrote */
 };
 
 struct fa_slot_event {
@@ -119,9 +122,11 @@ int fa_slots_run(struct fa_slots *s,
 void fa_slots_flush(struct fa_slots *s);
 
 /*
- * Takes back all tasks of the slot that it has not claimed; answered by FA_SLOT_RETURNED, which is
- * there at once.  0; FAAS_E_GONE the slot is down, or was just found to have written over its
- * control page; -ENOMEM.
+ * Takes back all tasks of the slot that it has not claimed, and fetches the results that it has
+ * ready: it gathers them while what it runs is believed to be short, and nobody else notices when
+ * that was wrong.  So whoever waits longer for a slot's oldest task while it has others, recalls.
+ * Answered by FA_SLOT_RETURNED, which is there at once.  0; FAAS_E_GONE the slot is down, or was
+ * just found to have written over its control page; -ENOMEM.
  */
 int fa_slots_recall(struct fa_slots *s, unsigned slot);
 
@@ -144,7 +149,8 @@ int fa_slots_fd(const struct fa_slots *s);
 /*
  * When fa_slots_next() must be called although the fd is silent: 0, at once, while it has events in
  * hand (after fa_slots_recall(), or if it was not called until FAAS_E_AGAIN); the end of the pause
- * when a slot or the zygote could not be forked and is to be tried again; FA_NEVER: not at all.
+ * when a slot or the zygote could not be forked and is to be tried again; the time by which a new
+ * zygote must have started; FA_NEVER: not at all.
  */
 uint64_t fa_slots_deadline(const struct fa_slots *s);
 

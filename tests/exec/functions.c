@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "exec/channel.h"
 #include "pool.h"
 
 static const char *text(const struct faas_call *call) {
@@ -69,6 +70,14 @@ static int exit_3(struct faas_call *call) {
         exit(3);
 }
 
+static int exit_124(struct faas_call *call) {
+        exit(FA_SLOT_EXIT_MEMORY);
+}
+
+static int exit_125(struct faas_call *call) {
+        exit(FA_SLOT_EXIT_CHANNEL);
+}
+
 static int exit_0(struct faas_call *call) {
         _exit(0);
 }
@@ -113,6 +122,11 @@ static int gate(struct faas_call *call) {
         while (access(text(call), F_OK) < 0)
                 (void)poll(NULL, 0, 1);
         return 0;
+}
+
+/* Short without a payload; else it says so in PATH.in and blocks until there is a file PATH. */
+static int gate_or_not(struct faas_call *call) {
+        return *text(call) ? gate(call) : 0;
 }
 
 static int close_fds(struct faas_call *call) {
@@ -197,6 +211,33 @@ static int scribble_and_die(struct faas_call *call) {
 
 static int scribble_and_wait(struct faas_call *call) {
         scribble(call);
+        put_line(text(call), getpid());
+        for (;;)
+                pause();
+        return 0;
+}
+
+/* PATH and a letter: what is broken about the results on the page. */
+static int scribble_shelf(struct faas_call *call) {
+        struct fa_control *page = find_page();
+        struct fa_frame f = {.type = FA_FRAME_RESULT, .seq = fa_claim_claimed(page->claim)};
+        const char *how = text(call) + strlen(text(call)) - 1;
+        uint64_t sent = atomic_load(&page->shelf.sent);
+        uint8_t head[FA_FRAME_LEN];
+
+        if (*how == 'l') /* a length beyond the end */
+                f.len = 1u << 30;
+        if (*how == 's') /* somebody else's result */
+                f.seq += 1000;
+        fa_frame_put(head, &f);
+        memset(page->shelf.bytes, 0xff, FA_SHELF_LEN);
+        if (*how == 'b' || *how == 'm') /* bytes without sense, or more of them than there can be */
+                sent += *how == 'm' ? UINT32_MAX : 100;
+        else
+                fa_shelf_put(&page->shelf, &sent, head, sizeof(head), NULL, 0);
+        if (*how == 't') /* the same twice */
+                fa_shelf_put(&page->shelf, &sent, head, sizeof(head), NULL, 0);
+        atomic_store(&page->shelf.filled, sent);
         put_line(text(call), getpid());
         for (;;)
                 pause();
@@ -291,10 +332,13 @@ const struct faas_function bad_functions[] = {
         {"chatty", chatty},
         {"exit-3", exit_3},
         {"exit-0", exit_0},
+        {"exit-124", exit_124},
+        {"exit-125", exit_125},
         {"loop", loop},
         {"announce-loop", announce_loop},
         {"append", append},
         {"gate", gate},
+        {"gate-or-not", gate_or_not},
         {"close-fds", close_fds},
         {"leave-children", leave_children},
         {"rubbish", rubbish},
@@ -302,6 +346,7 @@ const struct faas_function bad_functions[] = {
         {"scribble", scribble},
         {"scribble-and-die", scribble_and_die},
         {"scribble-and-wait", scribble_and_wait},
+        {"scribble-shelf", scribble_shelf},
         {"cut-page", cut_page},
         {"hungry", hungry},
         {"hungry-and-happy", hungry_and_happy},

@@ -324,3 +324,135 @@ Test(chan, random_bytes_are_never_more_than_rubbish) {
                 close_ends(&e);
         }
 }
+
+static void shelve(struct ends *e, uint64_t *filled, uint32_t seq, const char *text) {
+        struct fa_frame f = {.len = (uint32_t)strlen(text), .type = FA_FRAME_RESULT, .seq = seq};
+        uint8_t head[FA_FRAME_LEN];
+
+        fa_frame_put(head, &f);
+        fa_shelf_put(&e->control.shelf, filled, head, sizeof(head), text, f.len);
+}
+
+/* Results 1 to n, of which some are in the socket, the next on the shelf, the rest written after.
+ */
+Test(chan, fetched_results_stand_between_those_written_before_and_after) {
+        for (uint32_t before = 0; before <= 4; before++) {
+                for (uint32_t read = 0; read <= before; read++) {
+                        uint32_t seq, last = before + 3;
+                        uint64_t filled = 0;
+                        struct fa_slot_event ev;
+                        struct ends e;
+
+                        open_ends(&e);
+                        say_hello(&e);
+                        for (int i = 0; i < 12; i++)
+                                queue(&e, "f", NULL);
+                        for (uint32_t i = 1; i <= before; i++)
+                                say(&e, &(struct fa_frame){.type = FA_FRAME_RESULT, .seq = i},
+                                    NULL);
+                        for (uint32_t i = 1; i <= read; i++) {
+                                cr_assert_eq(next(&e, &ev), 0);
+                                cr_assert_eq(ev.seq, i);
+                        }
+                        shelve(&e, &filled, before + 1, "one");
+                        shelve(&e, &filled, before + 2, "two");
+                        cr_assert(fa_control_claim(&e.control, last));
+                        cr_assert_eq(fa_chan_recall(&e.chan, &seq), 0);
+                        cr_assert_eq(seq, last);
+                        cr_assert_eq(atomic_load(&e.control.shelf.sent), filled);
+                        /* A second recall, with the first one's results still there. */
+                        shelve(&e, &filled, last, "three");
+                        cr_assert_eq(fa_chan_recall(&e.chan, &seq), 0);
+                        for (uint32_t i = read + 1; i <= last; i++) {
+                                cr_assert_eq(next(&e, &ev), 0);
+                                cr_assert_eq(ev.seq, i);
+                                cr_assert_eq(fa_blob_len(ev.outcome.payload), i <= before      ? 0
+                                                                              : i < before + 3 ? 3
+                                                                                               : 5);
+                                fa_outcome_deinit(&ev.outcome);
+                        }
+                        uint32_t after = queue(&e, "f", NULL);
+                        say(&e, &(struct fa_frame){.type = FA_FRAME_RESULT, .seq = after}, NULL);
+                        cr_assert_eq(next(&e, &ev), 0);
+                        cr_assert_eq(ev.seq, after);
+                        cr_assert_eq(e.chan.n_tasks, 0);
+                        close_ends(&e);
+                }
+        }
+}
+
+/* What was fetched waits for the one before it, of which only a part has come. */
+Test(chan, fetched_result_waits_for_the_rest_of_the_one_before) {
+        static const char body[] = "a text that comes in two parts";
+        struct fa_frame f = {.len = sizeof(body), .type = FA_FRAME_RESULT, .seq = 1};
+        struct fa_slot_event ev;
+        uint64_t filled = 0;
+        uint8_t head[FA_FRAME_LEN];
+        uint32_t seq;
+        struct ends e;
+
+        open_ends(&e);
+        say_hello(&e);
+        for (int i = 0; i < 3; i++)
+                queue(&e, "f", NULL);
+        fa_frame_put(head, &f);
+        cr_assert_eq((size_t)write(e.slot, head, sizeof(head)), sizeof(head));
+        cr_assert_eq((size_t)write(e.slot, body, 10), 10);
+        shelve(&e, &filled, 2, "two");
+        cr_assert(fa_control_claim(&e.control, 3));
+        cr_assert_eq(fa_chan_recall(&e.chan, &seq), 0);
+        cr_assert_eq(next(&e, &ev), FAAS_E_AGAIN);
+        cr_assert_eq((size_t)write(e.slot, body + 10, sizeof(body) - 10), sizeof(body) - 10);
+        for (uint32_t i = 1; i <= 2; i++) {
+                cr_assert_eq(next(&e, &ev), 0);
+                cr_assert_eq(ev.seq, i);
+                fa_outcome_deinit(&ev.outcome);
+        }
+        cr_assert_eq(next(&e, &ev), FAAS_E_AGAIN);
+        close_ends(&e);
+}
+
+/* Frames that nearly fit, and counts that nearly do: all that comes out are tasks' results. */
+Test(chan, random_shelves_are_never_more_than_rubbish) {
+        uint64_t x = 88172645463325252u;
+        unsigned n_sound = 0;
+
+        for (int round = 0; round < 20000; round++) {
+                struct fa_slot_event ev;
+                uint64_t filled = 0;
+                uint32_t seq, expected = 1;
+                struct ends e;
+
+                open_ends(&e);
+                say_hello(&e);
+                for (int i = 0; i < 5; i++)
+                        queue(&e, "f", NULL);
+                cr_assert(fa_control_claim(&e.control, 5));
+                for (uint32_t i = 1; i <= 4; i++) {
+                        x ^= x << 13, x ^= x >> 7, x ^= x << 17;
+                        shelve(&e, &filled, x % 16 ? i : (uint32_t)(x >> 32) % 8, "text");
+                }
+                /* A byte here and there is another. */
+                for (int i = 0; i < round % 3; i++) {
+                        x ^= x << 13, x ^= x >> 7, x ^= x << 17;
+                        e.control.shelf.bytes[(x >> 8) % filled] =
+                                (uint8_t)(x & 7 ? x >> 40 & 7 : x >> 40);
+                }
+                x ^= x << 13, x ^= x >> 7, x ^= x << 17;
+                if (x % 8 == 0)
+                        atomic_store(&e.control.shelf.filled, filled + (x >> 8) % 6000 - 20);
+                int r = fa_chan_recall(&e.chan, &seq);
+                cr_assert(r == 0 || r == FAAS_E_PROTO);
+                n_sound += r == 0;
+                cr_assert_leq(e.chan.rescued.cap, 2 * FA_SHELF_LEN);
+                while ((r = next(&e, &ev)) == 0) {
+                        cr_assert_eq(ev.seq, expected);
+                        expected++;
+                        fa_outcome_deinit(&ev.outcome);
+                }
+                cr_assert_eq(r, FAAS_E_AGAIN);
+                cr_assert_leq(expected, 6);
+                close_ends(&e);
+        }
+        cr_assert(n_sound > 1000 && n_sound < 19000);
+}

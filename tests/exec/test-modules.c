@@ -1,6 +1,7 @@
 /* test-modules.c - shared objects in the helper program, and the built-in functions */
 #undef NDEBUG
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -142,6 +143,32 @@ Test(modules, constructor_that_crashes_is_named) {
 
 Test(modules, constructor_that_hangs_is_named) {
         expect_end("hangs", -ETIMEDOUT, "10 s");
+}
+
+/* Only when it is loaded the second time. */
+Test(modules, zygote_that_hangs_when_it_is_started_anew_is_given_up) {
+        const char *modules[] = {module("sticks"), NULL};
+        struct fa_slots_cfg cfg = {.n_slots = 1, .modules = modules, .restart_ms = 300};
+        struct pool p;
+        char path[256];
+
+        snprintf(path, sizeof(path), "%s/here", th_temp_dir());
+        pool_open_cfg(&p, &cfg);
+        setenv("FAAS_TEST_STICK", path, 1);
+        kill(fa_slots_zygote_pid(p.s), SIGKILL);
+        cr_assert_not(pool_expect(&p, FA_SLOT_DOWN).started);
+        struct fa_slot_event ev;
+        while (!file_exists(path)) {
+                struct pollfd fd = {fa_slots_fd(p.s), POLLIN, 0};
+
+                cr_assert_eq(fa_slots_next(p.s, &ev), FAAS_E_AGAIN);
+                poll(&fd, 1, 1);
+        }
+        pid_t stuck = (pid_t)read_number(path);
+        unsetenv("FAAS_TEST_STICK");
+        pool_expect(&p, FA_SLOT_UP);
+        cr_assert(th_gone(stuck, WAIT_MS));
+        fa_slots_close(p.s);
 }
 
 Test(modules, same_module_twice_is_a_duplicate) {

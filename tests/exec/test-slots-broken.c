@@ -64,6 +64,22 @@ Test(broken, exit_is_reported_with_its_status) {
         expect_plain("exit-3", FAAS_FAILURE_EXITED, 3, "status 3");
 }
 
+/* A slot ends itself with these two, but this was not the slot. */
+Test(broken, exit_with_a_status_of_ours_is_still_the_functions_own) {
+        static const char *const functions[] = {"exit-124", "exit-125"};
+
+        for (int i = 0; i < 2; i++) {
+                struct pool p;
+                int fds = th_count_fds();
+                struct fa_slot_event ev = expect_end(&p, functions[i], "", FAAS_FAILURE_EXITED);
+                char text[64];
+
+                snprintf(text, sizeof(text), "its process ended itself with status %d", 124 + i);
+                cr_assert_str_eq(outcome_text(&ev), text);
+                finish(&p, &ev, fds);
+        }
+}
+
 Test(broken, exit_with_success_is_no_success) {
         expect_plain("exit-0", FAAS_FAILURE_EXITED, 0, "status 0");
 }
@@ -127,6 +143,53 @@ Test(broken, scribbled_page_is_seen_by_recall) {
         fa_outcome_deinit(&ev.outcome);
         pool_expect_alive(&p);
         fa_slots_close(p.s);
+}
+
+static void expect_broken_shelf(const char *how) {
+        struct pool p;
+        char path[256];
+
+        snprintf(path, sizeof(path), "%s/%s", th_temp_dir(), how);
+        pool_open(&p, 1);
+        uint32_t seq = pool_queue(&p, 0, "scribble-shelf", path);
+        pool_queue(&p, 0, "noop", "");
+        fa_slots_flush(p.s);
+        (void)read_number(path);
+        cr_assert_eq(fa_slots_recall(p.s, 0), FAAS_E_GONE, "%s", how);
+        struct fa_slot_event ev = pool_expect_down(&p, seq, FAAS_FAILURE_CRASHED);
+        cr_assert_not_null(strstr(outcome_text(&ev), "control page"));
+        fa_outcome_deinit(&ev.outcome);
+        pool_expect_alive(&p);
+        fa_slots_close(p.s);
+}
+
+Test(broken, results_on_the_page_that_make_no_sense_end_the_slot) {
+        expect_broken_shelf("l");
+        expect_broken_shelf("s");
+        expect_broken_shelf("t");
+        expect_broken_shelf("b");
+        expect_broken_shelf("m");
+}
+
+/* And at its death they are just not believed. */
+Test(broken, senseless_results_of_a_dead_slot_are_ignored) {
+        static const char *const how[] = {"l", "s", "t", "b", "m"};
+
+        for (int i = 0; i < 5; i++) {
+                struct pool p;
+                char path[256];
+
+                snprintf(path, sizeof(path), "%s/%s", th_temp_dir(), how[i]);
+                pool_open(&p, 1);
+                uint32_t seq = pool_give(&p, 0, "scribble-shelf", path);
+                (void)read_number(path);
+                fa_slots_kill(p.s, 0);
+                struct fa_slot_event ev = pool_expect_down(&p, seq, FAAS_FAILURE_CRASHED);
+                cr_assert_eq(ev.outcome.code, SIGKILL);
+                fa_outcome_deinit(&ev.outcome);
+                pool_expect_alive(&p);
+                fa_slots_close(p.s);
+        }
 }
 
 Test(broken, children_of_a_dead_slot_are_ended) {
