@@ -99,7 +99,11 @@ size_t fa_spec_size(const struct fa_spec *s) {
         return sizeof(*s) + text_len(s) + fa_blob_len(s->payload);
 }
 
-void fa_spec_fill(const struct fa_spec *s, struct fa_item *it) {
+static void drop(void *spec) {
+        fa_spec_unref(spec);
+}
+
+void fa_spec_fill(struct fa_spec *s, struct fa_item *it) {
         const uint8_t *p = (const uint8_t *)s->text;
 
         it->function = (struct fa_slice){p, s->function_len};
@@ -112,4 +116,6 @@ void fa_spec_fill(const struct fa_spec *s, struct fa_item *it) {
         it->max_retries = s->max_retries;
         it->priority = s->priority;
         it->payload = fa_blob_ref(s->payload);
+        it->owner = fa_spec_ref(s);
+        it->drop_owner = drop;
 }

@@ -40,9 +40,9 @@ uint64_t fa_spec_hash(const struct fa_spec *s, uint64_t seed);
 /* Bytes that it occupies, payload included: for budgets. */
 size_t fa_spec_size(const struct fa_spec *s);
 
-/* Fills the fields of a SUBMIT or TASK item; the slices stay the spec's, the payload is referenced.
- */
-void fa_spec_fill(const struct fa_spec *s, struct fa_item *it);
+/* Fills the fields of a SUBMIT or TASK item, which keeps a reference to the spec, whose its slices
+ * are, and one to the payload. */
+void fa_spec_fill(struct fa_spec *s, struct fa_item *it);
 
 static inline struct fa_slice fa_spec_function(const struct fa_spec *s) {
         return (struct fa_slice){(const uint8_t *)s->text, s->function_len};

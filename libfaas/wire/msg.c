@@ -34,6 +34,8 @@ static void release(struct fa_msg *m) {
                         fa_blob_unref(it->text);
                 if (it->log)
                         fa_blob_unref(it->log);
+                if (it->owner)
+                        it->drop_owner(it->owner);
         }
         free(m->names_own);
         free(m->values);

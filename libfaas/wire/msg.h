@@ -81,8 +81,9 @@ enum fa_payload_kind {
 
 /*
  * One item of a message; a type uses those fields that its row in the table names.  Slices are
- * borrowed: from the message's envelope after decoding, from the sender's machine otherwise.  Blobs
- * carry one reference each, which belongs to the message.
+ * borrowed: from the message's envelope after decoding, from the sender's machine otherwise, or
+ * from an owner that the message keeps alive.  Blobs carry one reference each, which belongs to the
+ * message.
  */
 struct fa_item {
         struct faas_id id;
@@ -123,6 +124,10 @@ struct fa_item {
         struct fa_blob *payload;
         struct fa_blob *text;
         struct fa_blob *log;
+        /* NULL, or what the slices point into: one reference.  A message waits for a busy peer
+         * longer than the sender's machine may know of the task. */
+        void *owner;
+        void (*drop_owner)(void *owner);
 };
 
 /* A message.  Header fields are used as the table says. */

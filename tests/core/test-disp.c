@@ -305,3 +305,18 @@ Test(disp, the_name_of_a_worker_is_kept_cut) {
         cr_assert_eq(fa_blob_len(r->items[0].text), FA_PEER_NAME_MAX);
         bench_end(&b);
 }
+
+Test(disp, what_is_on_its_way_to_a_worker_outlives_its_task) {
+        struct fa_item cancel = {.id = {{1}}};
+        struct fa_msg m = {.type = FA_MSG_CANCEL, .items = &cancel, .n_items = 1};
+        const struct fa_msg *task;
+
+        start((struct fa_disp_cfg){.mode = FA_MODE_PUSH});
+        bench_register(&b, WORKER, 1, 1);
+        bench_submit(&b, CLIENT, 1, 1);
+        task = bench_take(&b, WORKER, FA_MSG_TASK);
+        cr_assert(task);
+        bench_say(&b, CLIENT, &m); /* the message still waits for room at its worker */
+        cr_assert(fa_slice_eq(task->items[0].function, (struct fa_slice){(const uint8_t *)"f", 1}));
+        bench_end(&b);
+}

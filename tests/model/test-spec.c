@@ -53,8 +53,28 @@ Test(spec, gives_back_what_it_was_made_from) {
         cr_assert_geq(fa_spec_size(s), strlen("payload") + strlen("shout") + strlen(DIGEST));
         fa_blob_unref(out.payload);
         fa_blob_unref(it.payload);
+        out.drop_owner(out.owner);
         cr_assert_null(fa_spec_unref(s));
         cr_assert_null(fa_spec_unref(NULL));
+        cr_assert_eq(th_alloc_live(), live);
+}
+
+Test(spec, lives_as_long_as_a_message_that_was_filled_from_it) {
+        int64_t live = th_alloc_live();
+        struct fa_item it = item_new("payload");
+        struct fa_spec *s = spec_of(&it);
+        struct fa_msg *m = NULL;
+        struct fa_item *out;
+
+        cr_assert_eq(fa_msg_new(&m, FA_MSG_TASK), 0);
+        out = fa_msg_add(m);
+        cr_assert(out);
+        fa_spec_fill(s, out);
+        cr_assert_eq(s->refs, 2);
+        fa_spec_unref(s);
+        cr_assert(fa_slice_eq(out->function, it.function));
+        fa_msg_free(m);
+        fa_blob_unref(it.payload);
         cr_assert_eq(th_alloc_live(), live);
 }
 
