@@ -28,8 +28,6 @@
 
 enum { DOOR, WORKERS, _PORT_N }; /* the second only if workers do not come through the door */
 
-enum { RUNNING, DRAINING, STOPPING, STOPPED };
-
 struct fa_dispatcher {
         struct fa_disp *disp;
         struct fa_store *store;
@@ -39,10 +37,6 @@ struct fa_dispatcher {
         char *url;             /* of the door; the machine borrows it */
         uint64_t start_ns;
         uint64_t lost_workers; /* as last logged */
-        uint8_t state;
-        bool more;    /* a port has more than one turn takes */
-        bool exposed; /* somebody polls the loop's descriptor */
-        int broken;   /* what every step returns from now on */
 };
 
 /* ---- a turn ---- */
@@ -80,7 +74,7 @@ static int read_port(struct fa_dispatcher *d, struct fa_port *p, uint64_t now_ns
                 if (r)
                         return r;
         }
-        d->more = true;
+        d->loop.more = true;
         return 0;
 }
 
@@ -134,10 +128,10 @@ static void note(struct fa_dispatcher *d) {
         d->lost_workers = stats.lost_workers;
 }
 
-static int turn(struct fa_dispatcher *d, uint64_t now_ns) {
+static int turn(void *shell, uint64_t now_ns) {
+        struct fa_dispatcher *d = shell;
         int r = 0;
 
-        d->more = false;
         for (unsigned i = 0; i < _PORT_N && r == 0; i++)
                 if (d->ports[i])
                         r = read_port(d, d->ports[i], now_ns);
@@ -150,20 +144,20 @@ static int turn(struct fa_dispatcher *d, uint64_t now_ns) {
         r = commit(d, now_ns);
         if (r)
                 return r;
-        if (d->state == STOPPING || (d->state == DRAINING && fa_disp_idle(d->disp))) {
+        if (d->loop.phase == FA_STOPPING ||
+            (d->loop.phase == FA_DRAINING && fa_disp_idle(d->disp))) {
                 fa_disp_goodbye(d->disp);
-                d->state = STOPPED;
+                d->loop.phase = FA_STOPPED;
         }
         note(d);
         send_all(d, now_ns);
         return 0;
 }
 
-static uint64_t deadline(const struct fa_dispatcher *d) {
+static uint64_t deadline(void *shell) {
+        const struct fa_dispatcher *d = shell;
         uint64_t at = FA_MIN(fa_store_deadline(d->store), fa_disp_deadline(d->disp));
 
-        if (d->more || d->state >= STOPPING)
-                return 0;
         for (unsigned i = 0; i < _PORT_N; i++) {
                 uint64_t port = d->ports[i] ? fa_port_deadline(d->ports[i]) : FA_NEVER;
                 at = FA_MIN(at, port);
@@ -171,37 +165,25 @@ static uint64_t deadline(const struct fa_dispatcher *d) {
         return at;
 }
 
+static void drain(void *shell) {
+        struct fa_dispatcher *d = shell;
+
+        fa_log(FAAS_LOG_INFO, "draining: no new tasks are taken");
+        fa_disp_drain(d->disp);
+}
+
+static const struct fa_loop_ops ops = {.turn = turn, .deadline = deadline, .drain = drain};
+
 void fa_dispatcher_stop(struct fa_dispatcher *d) {
-        if (d->state == RUNNING) {
-                fa_log(FAAS_LOG_INFO, "draining: no new tasks are taken");
-                fa_disp_drain(d->disp);
-                d->state = DRAINING;
-        } else if (d->state == DRAINING) {
-                d->state = STOPPING;
-        }
+        fa_loop_stop(&d->loop, &ops, d);
 }
 
 int fa_dispatcher_step(struct fa_dispatcher *d, int timeout_ms) {
-        uint64_t now_ns = fa_now();
-        uint64_t until_ns =
-                timeout_ms < 0 ? FA_NEVER : now_ns + (uint64_t)timeout_ms * FA_NS_PER_MS;
-        enum fa_stop stop;
-        uint64_t at;
+        return fa_loop_step(&d->loop, &ops, d, timeout_ms);
+}
 
-        if (d->broken)
-                return d->broken;
-        if (d->state == STOPPED)
-                return FAAS_E_GONE;
-        at = deadline(d);
-        stop = fa_loop_wait(&d->loop, until_ns, at);
-        if (stop != FA_STOP_NO)
-                fa_dispatcher_stop(d);
-        if (stop == FA_STOP_NOW)
-                d->state = STOPPING;
-        d->broken = turn(d, fa_now());
-        if (d->exposed)
-                fa_loop_arm(&d->loop, d->state == STOPPED ? 0 : deadline(d));
-        return d->broken;
+int fa_dispatcher_fd(struct fa_dispatcher *d) {
+        return fa_loop_fd(&d->loop, &ops, d);
 }
 
 /* ---- its life ---- */
@@ -329,13 +311,6 @@ int fa_dispatcher_open(struct fa_dispatcher **ret, const struct faas_dispatcher_
         }
         *ret = d;
         return 0;
-}
-
-int fa_dispatcher_fd(struct fa_dispatcher *d) {
-        if (!d->exposed)
-                fa_loop_arm(&d->loop, deadline(d));
-        d->exposed = true;
-        return d->loop.epoll_fd;
 }
 
 const char *fa_dispatcher_url(const struct fa_dispatcher *d) {

@@ -1,5 +1,5 @@
 /*
- * loop.c - an epoll over everything that can wake a dispatcher or worker
+ * loop.c - the steps of a dispatcher or worker, and an epoll over everything that can wake it
  *
  * The transports' descriptors say only that there may be something: what there is, the turn finds
  * out by reading until there is no more.  So events are not looked at here, but for the request to
@@ -11,6 +11,8 @@
 #include <sys/epoll.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
+
+#include <faas/error.h>
 
 #include "base/clock.h"
 #include "base/error.h"
@@ -52,36 +54,44 @@ void fa_loop_deinit(struct fa_loop *l) {
         *l = (struct fa_loop)FA_LOOP_NULL;
 }
 
+/* ---- waiting ---- */
+
+enum stop { STOP_NO, STOP_ASKED, STOP_NOW };
+
 /* Takes one request out: a byte of a pipe, the count of an eventfd, a record of a signalfd. */
-static enum fa_stop read_stop(struct fa_loop *l) {
+static enum stop read_stop(struct fa_loop *l) {
         char buf[128]; /* sizeof(struct signalfd_siginfo): a signalfd wants room for one */
         ssize_t n = read(l->stop_fd, buf, sizeof(buf));
 
         if (n > 0)
-                return FA_STOP_ASKED;
+                return STOP_ASKED;
         if (n < 0 && (errno == EAGAIN || errno == EINTR))
-                return FA_STOP_NO;
+                return STOP_NO;
         (void)epoll_ctl(l->epoll_fd, EPOLL_CTL_DEL, l->stop_fd, NULL);
         l->stop_fd = -1;
-        return FA_STOP_NOW;
+        return STOP_NOW;
 }
 
-enum fa_stop fa_loop_wait(struct fa_loop *l, uint64_t until_ns, uint64_t deadline_ns) {
+/* Until a descriptor is readable, or that time has come. */
+static enum stop sleep_until(struct fa_loop *l, uint64_t at_ns, uint64_t now_ns) {
         struct epoll_event ev[8];
-        uint64_t now_ns = fa_now();
-        int n = epoll_wait(l->epoll_fd, ev, FA_ARRAY_SIZE(ev),
-                           fa_poll_ms(FA_MIN(until_ns, deadline_ns), now_ns));
+        int n = epoll_wait(l->epoll_fd, ev, FA_ARRAY_SIZE(ev), fa_poll_ms(at_ns, now_ns));
 
         for (int i = 0; i < n; i++)
                 if (ev[i].data.u32)
                         return read_stop(l);
-        return FA_STOP_NO;
+        return STOP_NO;
 }
 
-void fa_loop_arm(struct fa_loop *l, uint64_t deadline_ns) {
+static uint64_t due(const struct fa_loop *l, const struct fa_loop_ops *ops, void *shell) {
+        return l->more || l->phase >= FA_STOPPING ? 0 : ops->deadline(shell);
+}
+
+/* Nobody who steps with a time-out needs the timer. */
+static void arm(struct fa_loop *l, uint64_t deadline_ns) {
         struct itimerspec t = {{0, 0}, {0, 0}};
 
-        if (deadline_ns == l->armed_ns)
+        if (!l->exposed || deadline_ns == l->armed_ns)
                 return;
         if (deadline_ns != FA_NEVER) {
                 uint64_t ns = deadline_ns ? deadline_ns : 1; /* 0 would disarm it */
@@ -90,4 +100,50 @@ void fa_loop_arm(struct fa_loop *l, uint64_t deadline_ns) {
         }
         if (timerfd_settime(l->timer_fd, TFD_TIMER_ABSTIME, &t, NULL) == 0)
                 l->armed_ns = deadline_ns;
+}
+
+/* ---- steps ---- */
+
+void fa_loop_stop(struct fa_loop *l, const struct fa_loop_ops *ops, void *shell) {
+        if (l->phase == FA_RUNNING) {
+                l->phase = FA_DRAINING;
+                ops->drain(shell);
+        } else if (l->phase == FA_DRAINING) {
+                l->phase = FA_STOPPING;
+        }
+        /* Perhaps there is nothing to drain; and if nobody is connected, nothing else wakes. */
+        l->more = true;
+        arm(l, 0);
+}
+
+int fa_loop_step(struct fa_loop *l, const struct fa_loop_ops *ops, void *shell, int timeout_ms) {
+        uint64_t now_ns = fa_now();
+        uint64_t until_ns =
+                timeout_ms < 0 ? FA_NEVER : now_ns + (uint64_t)timeout_ms * FA_NS_PER_MS;
+        enum stop stop;
+        uint64_t at;
+
+        if (l->broken)
+                return l->broken;
+        if (l->phase == FA_STOPPED)
+                return FAAS_E_GONE;
+        at = due(l, ops, shell);
+        stop = sleep_until(l, FA_MIN(at, until_ns), now_ns);
+        if (stop != STOP_NO)
+                fa_loop_stop(l, ops, shell);
+        if (stop == STOP_NOW)
+                l->phase = FA_STOPPING;
+        l->more = false;
+        l->broken = ops->turn(shell, fa_now());
+        if (l->exposed)
+                arm(l, due(l, ops, shell));
+        return l->broken;
+}
+
+int fa_loop_fd(struct fa_loop *l, const struct fa_loop_ops *ops, void *shell) {
+        if (!l->exposed) {
+                l->exposed = true;
+                arm(l, due(l, ops, shell));
+        }
+        return l->epoll_fd;
 }

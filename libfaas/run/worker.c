@@ -20,8 +20,6 @@
 
 #define TURN_MESSAGES 256 /* read at a port in one turn */
 
-enum { RUNNING, DRAINING, STOPPING, STOPPED };
-
 struct dispatcher {
         struct fa_port *port;
         char *url;
@@ -33,10 +31,6 @@ struct fa_worker {
         struct dispatcher v[FA_ENDPOINTS_MAX];
         size_t n;
         struct fa_loop loop;
-        uint8_t state;
-        bool more;
-        bool exposed; /* somebody polls the loop's descriptor */
-        int broken;
 };
 
 /* ---- a turn ---- */
@@ -71,7 +65,7 @@ static int read_port(struct fa_worker *w, struct dispatcher *d, uint64_t now_ns)
                 if (ev.kind == FA_EV_MSG)
                         fa_msg_free(ev.msg);
         }
-        w->more = true;
+        w->loop.more = true;
         return 0;
 }
 
@@ -87,24 +81,25 @@ static void send_all(struct fa_worker *w, uint64_t now_ns) {
 }
 
 static void wind_down(struct fa_worker *w, uint64_t now_ns) {
-        bool empty = w->state == DRAINING && fa_crew_drain(w->crew, now_ns);
+        bool empty = w->loop.phase == FA_DRAINING && fa_crew_drain(w->crew, now_ns);
         size_t held = fa_work_held(fa_crew_work(w->crew));
 
-        if (w->state == STOPPING || empty) {
+        if (w->loop.phase == FA_STOPPING || empty) {
                 if (held)
                         fa_log(FAAS_LOG_WARNING, "%zu tasks are given up%s", held,
                                empty ? ": no dispatcher is there to take their results" : "");
                 fa_work_goodbye(fa_crew_work(w->crew));
-                w->state = STOPPED;
+                w->loop.phase = FA_STOPPED;
         }
 }
 
-static int turn(struct fa_worker *w, uint64_t now_ns) {
+static int turn(void *shell, uint64_t now_ns) {
+        struct fa_worker *w = shell;
         int r = fa_crew_read(w->crew, now_ns);
 
         if (r < 0)
                 return r;
-        w->more = r == FAAS_E_AGAIN;
+        w->loop.more = r == FAAS_E_AGAIN;
         for (size_t i = 0; i < w->n; i++) {
                 r = read_port(w, &w->v[i], now_ns);
                 if (r)
@@ -117,11 +112,10 @@ static int turn(struct fa_worker *w, uint64_t now_ns) {
         return 0;
 }
 
-static uint64_t deadline(const struct fa_worker *w) {
+static uint64_t deadline(void *shell) {
+        const struct fa_worker *w = shell;
         uint64_t at = fa_crew_deadline(w->crew);
 
-        if (w->more || w->state >= STOPPING)
-                return 0;
         for (size_t i = 0; i < w->n; i++) {
                 uint64_t port = fa_port_deadline(w->v[i].port);
                 at = FA_MIN(at, port);
@@ -129,35 +123,24 @@ static uint64_t deadline(const struct fa_worker *w) {
         return at;
 }
 
+static void drain(void *shell) {
+        struct fa_worker *w = shell;
+
+        fa_log(FAAS_LOG_INFO, "draining: %zu tasks are held", fa_work_held(fa_crew_work(w->crew)));
+}
+
+static const struct fa_loop_ops ops = {.turn = turn, .deadline = deadline, .drain = drain};
+
 void fa_worker_stop(struct fa_worker *w) {
-        if (w->state == RUNNING) {
-                fa_log(FAAS_LOG_INFO, "draining: %zu tasks are held",
-                       fa_work_held(fa_crew_work(w->crew)));
-                w->state = DRAINING;
-        } else if (w->state == DRAINING) {
-                w->state = STOPPING;
-        }
+        fa_loop_stop(&w->loop, &ops, w);
 }
 
 int fa_worker_step(struct fa_worker *w, int timeout_ms) {
-        uint64_t now_ns = fa_now();
-        uint64_t until_ns =
-                timeout_ms < 0 ? FA_NEVER : now_ns + (uint64_t)timeout_ms * FA_NS_PER_MS;
-        enum fa_stop stop;
+        return fa_loop_step(&w->loop, &ops, w, timeout_ms);
+}
 
-        if (w->broken)
-                return w->broken;
-        if (w->state == STOPPED)
-                return FAAS_E_GONE;
-        stop = fa_loop_wait(&w->loop, until_ns, deadline(w));
-        if (stop != FA_STOP_NO)
-                fa_worker_stop(w);
-        if (stop == FA_STOP_NOW)
-                w->state = STOPPING;
-        w->broken = turn(w, fa_now());
-        if (w->exposed)
-                fa_loop_arm(&w->loop, w->state == STOPPED ? 0 : deadline(w));
-        return w->broken;
+int fa_worker_fd(struct fa_worker *w) {
+        return fa_loop_fd(&w->loop, &ops, w);
 }
 
 /* ---- its life ---- */
@@ -218,13 +201,6 @@ int fa_worker_open(struct fa_worker **ret, const struct fa_worker_cfg *cfg) {
         }
         *ret = w;
         return 0;
-}
-
-int fa_worker_fd(struct fa_worker *w) {
-        if (!w->exposed)
-                fa_loop_arm(&w->loop, deadline(w));
-        w->exposed = true;
-        return w->loop.epoll_fd;
 }
 
 void fa_worker_stats(struct fa_worker *w, struct faas_worker_stats *ret) {
