@@ -119,7 +119,9 @@ struct faas_client *faas_client_close(struct faas_client *c);
  * A dispatcher is waited for as long, until it is there and has answered.  FAAS_E_UNKNOWN means
  * that the task was sent and not answered: it is this client's nevertheless and is sent again when
  * a dispatcher comes back, so it can be waited for.  To submit it again under the same id is
- * harmless.
+ * harmless.  If it is refused later it is queued nowhere and forgotten: faas_wait() for it says
+ * FAAS_E_NOENT, faas_wait_any() and the callback never bring it, and its place in the window is
+ * free again a second later.
  *
  * Blocking: local: only for room; else at most cfg.submit_timeout_ms.
  * Outputs:  @ret_id is set on 0 and on FAAS_E_UNKNOWN, untouched otherwise.

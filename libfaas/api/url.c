@@ -101,10 +101,11 @@ static int add_url(struct fa_url *u, const char *text, const char *p, size_t len
                 return fa_error(-EINVAL, "\"%s\": URL %zu is empty; expected tcp://host:port", text,
                                 u->n_urls + 1);
         if (strncmp(p, SCHEME, SCHEME_LEN) == 0)
-                return fa_error(-EINVAL,
-                                "\"%s\": \"%.*s\" among dispatchers; expected local:N alone, or "
-                                "dispatchers only",
-                                text, (int)len, p);
+                return fa_error(
+                        -EINVAL,
+                        "\"%s\": \"%.*s\" among dispatchers; expected local:N alone, and by "
+                        "a client, or dispatchers only",
+                        text, (int)len, p);
         if (len > FA_ENDPOINT_MAX)
                 return fa_error(FAAS_E_LIMIT, "\"%s\": URL %zu has %zu bytes; expected at most %d",
                                 text, u->n_urls + 1, len, FA_ENDPOINT_MAX);
@@ -121,18 +122,12 @@ static int add_url(struct fa_url *u, const char *text, const char *p, size_t len
         return look_up(text, urls[u->n_urls++]);
 }
 
-static int parse_remote(struct fa_url *u, const char *text) {
+int fa_url_dispatchers(struct fa_url *ret, const char *text) {
         const char *p = text;
-        int r;
 
-        if (!strchr(text, ':'))
-                return fa_error(-EINVAL,
-                                "\"%s\" has no scheme; expected local:N, or dispatchers as in "
-                                "tcp://host:5555",
-                                text);
         for (;;) {
                 size_t len = (size_t)(strchrnul(p, ',') - p);
-                r = add_url(u, text, p, len);
+                int r = add_url(ret, text, p, len);
                 if (r || !p[len])
                         return r;
                 p += len + 1;
@@ -142,7 +137,12 @@ static int parse_remote(struct fa_url *u, const char *text) {
 int fa_url_parse(struct fa_url *ret, const char *text) {
         if (strncmp(text, SCHEME, SCHEME_LEN) == 0)
                 return parse_local(ret, text);
-        return parse_remote(ret, text);
+        if (!strchr(text, ':'))
+                return fa_error(-EINVAL,
+                                "\"%s\" has no scheme; expected local:N, or dispatchers as in "
+                                "tcp://host:5555",
+                                text);
+        return fa_url_dispatchers(ret, text);
 }
 
 void fa_url_deinit(struct fa_url *u) {

@@ -23,4 +23,6 @@ struct fa_url {
  * -ENOMEM.  fa_error() has the text.  ret is FA_URL_NULL before, and deinit is legal in any case.
  */
 int fa_url_parse(struct fa_url *ret, const char *text);
+/* As fa_url_parse(), dispatchers only: where a worker goes. */
+int fa_url_dispatchers(struct fa_url *ret, const char *text);
 void fa_url_deinit(struct fa_url *u);

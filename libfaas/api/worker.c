@@ -11,6 +11,7 @@
 #include <faas/worker.h>
 
 #include "api/cfg.h"
+#include "api/url.h"
 #include "base/error.h"
 #include "base/limits.h"
 #include "base/macros.h"
@@ -24,24 +25,6 @@ struct faas_worker {
         pid_t pid;                   /* of the process that made it */
 };
 
-/* "a,b,c" in place; 0; -EINVAL; FAAS_E_LIMIT. */
-static int split(char *text, char *ret_urls[FA_ENDPOINTS_MAX], size_t *ret_n) {
-        char *rest = text;
-        size_t n = 0;
-
-        for (char *url; (url = strsep(&rest, ","));) {
-                if (!*url)
-                        return fa_error(-EINVAL, "cfg.url has an empty part; expected one URL, or "
-                                                 "several with a comma between two");
-                if (n == FA_ENDPOINTS_MAX)
-                        return fa_error(FAAS_E_LIMIT, "cfg.url names more than %d dispatchers",
-                                        FA_ENDPOINTS_MAX);
-                ret_urls[n++] = url;
-        }
-        *ret_n = n;
-        return 0;
-}
-
 static int check(const struct faas_worker_cfg *c) {
         if (c->flags & ~FAAS_CLIENT_BUILTINS)
                 return fa_error(-EINVAL, "cfg.flags has unknown bits: 0x%x", c->flags);
@@ -54,12 +37,13 @@ static int check(const struct faas_worker_cfg *c) {
         return 0;
 }
 
-static int open_shell(struct faas_worker *w, const struct faas_worker_cfg *c, char *urls) {
-        char *parts[FA_ENDPOINTS_MAX];
+static int
+open_shell(struct faas_worker *w, const struct faas_worker_cfg *c, const struct fa_url *to) {
         char host[65] = "";
         char name[100]; /* host, ':', a pid */
         struct fa_worker_cfg shell = {
-                .urls = parts,
+                .urls = to->urls,
+                .n_urls = to->n_urls,
                 .slots = {.n_slots = c->n_slots ? c->n_slots : fa_cfg_cpus(),
                           .functions = w->table,
                           .modules = c->modules,
@@ -67,10 +51,7 @@ static int open_shell(struct faas_worker *w, const struct faas_worker_cfg *c, ch
                 .name = c->name,
                 .stop_fd = c->stop_fd,
         };
-        int r = split(urls, parts, &shell.n_urls);
 
-        if (r)
-                return r;
         if (!shell.name) {
                 (void)gethostname(host, sizeof(host) - 1);
                 (void)snprintf(name, sizeof(name), "%s:%d", host, (int)getpid());
@@ -81,8 +62,8 @@ static int open_shell(struct faas_worker *w, const struct faas_worker_cfg *c, ch
 
 FA_PUBLIC int faas_worker_new(struct faas_worker **ret, const struct faas_worker_cfg *cfg) {
         struct faas_worker_cfg c = FAAS_WORKER_CFG_INIT;
+        struct fa_url to = FA_URL_NULL;
         struct faas_worker *w;
-        char *urls;
         int r;
 
         if (!ret)
@@ -93,15 +74,15 @@ FA_PUBLIC int faas_worker_new(struct faas_worker **ret, const struct faas_worker
         if (r)
                 return r;
         w = calloc(1, sizeof(*w));
-        urls = strdup(c.url ? c.url : DEFAULT_URL);
-        r = w && urls ? 0 : fa_error(-ENOMEM, "no memory for a worker");
+        r = w ? fa_url_dispatchers(&to, c.url ? c.url : DEFAULT_URL)
+              : fa_error(-ENOMEM, "no memory for a worker");
         if (r == 0) {
                 w->pid = getpid();
                 r = fa_cfg_functions(&w->table, c.functions);
         }
         if (r == 0)
-                r = open_shell(w, &c, urls);
-        free(urls);
+                r = open_shell(w, &c, &to);
+        fa_url_deinit(&to);
         if (r) {
                 if (w)
                         free(w->table);

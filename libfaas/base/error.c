@@ -8,13 +8,16 @@
 
 #include <limits.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include "base/text.h"
 
 #define ERROR_TEXT_SIZE 512
 
-static _Thread_local char error_text[ERROR_TEXT_SIZE];
+/* The caller's, and the one aside. */
+static _Thread_local char error_texts[2][ERROR_TEXT_SIZE];
+static _Thread_local bool aside;
 
 static const char *const texts[_FAAS_E_N] = {
         [0] = "success",
@@ -47,7 +50,7 @@ FA_PUBLIC const char *faas_strerror(int r) {
 }
 
 FA_PUBLIC const char *faas_error_text(void) {
-        return error_text;
+        return error_texts[aside];
 }
 
 int fa_error(int r, const char *fmt, ...) {
@@ -58,8 +61,12 @@ int fa_error(int r, const char *fmt, ...) {
         size_t n = fa_text_vformat(buf, sizeof(buf), fmt, args);
         va_end(args);
 
-        memcpy(error_text, buf, n + 1);
+        memcpy(error_texts[aside], buf, n + 1);
         return r;
+}
+
+void fa_error_aside(bool on) {
+        aside = on;
 }
 
 int fa_errno(int errno_value, const char *fmt, ...) {

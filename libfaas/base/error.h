@@ -6,6 +6,8 @@
  */
 #pragma once
 
+#include <stdbool.h>
+
 #include <faas/error.h>
 
 #include "base/macros.h"
@@ -15,6 +17,13 @@
  * bytes; the arguments may point into the present text.
  */
 int fa_error(int r, const char *fmt, ...) FA_PRINTF(2, 3);
+
+/*
+ * true: texts of this thread go to another place until false, and faas_error_text() shows that one;
+ * then again what it showed before.  For what fails inside a call that succeeds, such as a peer's
+ * bytes.
+ */
+void fa_error_aside(bool on);
 
 /*
  * As fa_error(-errno_value, ...), with ": " and the errno's own text behind the message.

@@ -33,8 +33,10 @@ int fa_cli_withdraw(struct fa_cli *c, const struct faas_id *id) {
 
         if (!t)
                 return FAAS_E_NOENT;
-        if (t->state != CT_REFUSED && (t->state != CT_SENT || t->left))
+        if (t->state != CT_REFUSED && (t->state != CT_SENT || t->left)) {
+                t->alone = t->state == CT_SENT;
                 return FAAS_E_UNKNOWN;
+        }
         fa_cli_drop(c, t);
         return 0;
 }

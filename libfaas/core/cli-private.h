@@ -14,12 +14,13 @@ struct ctask {
         struct fa_list link;  /* c->unsaid, ->sent, ->open, ->done, or ->refused */
         struct fa_spec *spec; /* until it is done */
         struct fa_outcome outcome;
-        uint64_t done_ns;    /* DONE: since when */
+        uint64_t done_ns;    /* DONE, REFUSED: since when */
         uint64_t missing_ns; /* OPEN: since when the dispatcher does not know it; 0: it does */
         uint32_t size;       /* counted against the window */
         uint32_t strikes;
         uint8_t state;
         uint8_t refused; /* FAAS_E_ */
+        bool alone;      /* SENT, REFUSED: its submit did not wait for the answer */
         bool left;       /* SENT: it was said at least once */
         bool said;       /* SENT: since the last WELCOME; OPEN: always.  Counted in n_said */
 };

@@ -13,6 +13,8 @@
 
 #include "core/cli-private.h"
 
+#define REFUSED_NS FA_NS_PER_S
+
 int fa_cli_new(struct fa_cli **ret, const struct fa_cli_cfg *cfg) {
         struct fa_cli *c = calloc(1, sizeof(*c));
 
@@ -135,10 +137,11 @@ static void unsay(struct fa_cli *c, struct ctask *t) {
 }
 
 /* One of mine again: harmless if it is the same.  When it is done nobody can tell any more. */
-static int submit_again(const struct ctask *t, const struct fa_item *it) {
+static int submit_again(struct ctask *t, const struct fa_item *it) {
         struct fa_spec *spec = NULL;
         bool same;
 
+        t->alone = false;
         if (!t->spec)
                 return 0;
         if (fa_spec_new(&spec, it))
@@ -205,7 +208,7 @@ static void end(struct fa_cli *c,
         fa_list_push_back(&c->done, &t->link);
 }
 
-static void on_accepted(struct fa_cli *c, const struct fa_item *it) {
+static void on_accepted(struct fa_cli *c, const struct fa_item *it, uint64_t now_ns) {
         struct ctask *t = fa_cli_find(c, &it->id);
 
         if (!t || t->state != CT_SENT)
@@ -214,6 +217,7 @@ static void on_accepted(struct fa_cli *c, const struct fa_item *it) {
         if (it->state) {
                 t->state = CT_REFUSED;
                 t->refused = it->state;
+                t->done_ns = now_ns;
                 c->n_refused++;
                 fa_list_push_back(&c->refused, &t->link);
                 return;
@@ -325,7 +329,7 @@ static void on_msg(struct fa_cli *c, const struct fa_msg *m, uint64_t now_ns) {
                 windows(c, m);
         for (uint32_t i = 0; i < m->n_items; i++) {
                 if (m->type == FA_MSG_ACCEPTED)
-                        on_accepted(c, &m->items[i]);
+                        on_accepted(c, &m->items[i], now_ns);
                 else if (m->type == FA_MSG_DONE)
                         on_done(c, &m->items[i], now_ns);
         }
@@ -351,6 +355,34 @@ static uint64_t expiry(const struct fa_cli *c) {
         return fa_list_entry(first, struct ctask, link)->done_ns + c->cfg.done_ttl_ns;
 }
 
+/*
+ * A refusal is for its submit to hear.  If that one has returned with UNKNOWN, whoever waits for
+ * the task now hears of it within a moment; after that nobody will, and it must not fill the
+ * window.
+ */
+static uint64_t refused_expiry(const struct fa_cli *c) {
+        uint64_t at = FA_NEVER;
+        struct fa_list *it;
+
+        fa_list_for_each (it, &c->refused) {
+                const struct ctask *t = fa_list_entry(it, struct ctask, link);
+                if (t->alone)
+                        at = FA_MIN(at, t->done_ns + REFUSED_NS);
+        }
+        return at;
+}
+
+static void forget_refused(struct fa_cli *c, uint64_t now_ns) {
+        struct fa_list *it;
+        struct fa_list *tmp;
+
+        fa_list_for_each_safe (it, tmp, &c->refused) {
+                struct ctask *t = fa_list_entry(it, struct ctask, link);
+                if (t->alone && now_ns >= t->done_ns + REFUSED_NS)
+                        fa_cli_drop(c, t);
+        }
+}
+
 static void beat(struct fa_cli *c, uint64_t now_ns) {
         struct fa_msg *m = fa_outbox_msg(&c->outbox, fa_cli_lane(c), FA_MSG_BEAT);
 
@@ -367,6 +399,7 @@ void fa_cli_tick(struct fa_cli *c, uint64_t now_ns) {
 
         while (expiry(c) <= now_ns)
                 fa_cli_drop(c, fa_list_entry(fa_list_first(&c->done), struct ctask, link));
+        forget_refused(c, now_ns);
         if (now_ns >= c->ask_missing_ns) {
                 c->ask_missing_ns = FA_NEVER;
                 fa_list_for_each (it, &c->open) {
@@ -393,6 +426,8 @@ void fa_cli_tick(struct fa_cli *c, uint64_t now_ns) {
 uint64_t fa_cli_deadline(const struct fa_cli *c) {
         uint64_t at = FA_MIN(FA_MIN(c->ask_missing_ns, expiry(c)),
                              FA_MIN(fa_cli_lane_deadline(c), fa_cli_ask_deadline(c)));
+
+        at = FA_MIN(at, refused_expiry(c));
 
         if (!c->interval_ns || !expects(c))
                 return at;

@@ -86,7 +86,8 @@ int fa_cli_answer(struct fa_cli *c, uint8_t *ret_state, struct fa_cli_done *ret)
 
 /*
  * Forgets a submit that has not been answered, because its caller stops waiting.  0: it never left,
- * and is not queued anywhere; FAAS_E_UNKNOWN: it was sent, so it stays and goes on; FAAS_E_NOENT.
+ * and is not queued anywhere; FAAS_E_UNKNOWN: it was sent, so it stays and goes on, and if it is
+ * refused then it is forgotten a second later; FAAS_E_NOENT.
  */
 int fa_cli_withdraw(struct fa_cli *c, const struct faas_id *id);
 

@@ -123,6 +123,12 @@ struct fa_disp {
         uint32_t unanswered;
         uint64_t seq, answered_seq;
         uint64_t tick_at_ns, sweep_at_ns;
+        enum {
+                OWES_NOTHING,
+                OWES_BIND,
+                OWES_RESTORE
+        } owes; /* rebinding: said when memory is there */
+        uint64_t owes_at_ns;
         uint64_t phase;
         struct fa_disp_stats stats;
 };
@@ -185,13 +191,28 @@ struct fa_op *fa_disp_op(struct fa_disp *d, enum fa_op_kind kind);
 void fa_disp_op_drop(struct fa_disp *d);
 int fa_disp_store_start(struct fa_disp *d);
 int fa_disp_store_answer(struct fa_disp *d, struct fa_group *g, uint64_t now_ns);
-void fa_disp_store_lost(struct fa_disp *d);
 void fa_disp_store_tick(struct fa_disp *d, uint64_t now_ns);
 struct part *fa_disp_part(const struct fa_disp *d, uint64_t partition);
 void fa_disp_adopt_record(struct fa_disp *d,
                           struct task *t,
                           const struct fa_record *rec,
                           uint64_t now_ns);
+
+/* A group of one op that goes out at once, out of the sequence. */
+struct fa_op *fa_disp_control_op(struct fa_disp *d, enum fa_op_kind kind);
+struct part *fa_disp_part_add(struct fa_disp *d, uint64_t partition, uint32_t gen, bool loaded);
+/* The record is somebody else's, or is not readable yet. */
+void fa_disp_elsewhere(struct fa_disp *d,
+                       struct task *t,
+                       const struct fa_record *rec,
+                       uint64_t now_ns);
+
+/* disp-rebind.c */
+void fa_disp_store_lost(struct fa_disp *d);
+void fa_disp_rebind_tick(struct fa_disp *d, uint64_t now_ns);
+void fa_disp_rebound(struct fa_disp *d, const struct fa_op *op);
+void fa_disp_restored(struct fa_disp *d, const struct fa_op *op, uint64_t now_ns);
+struct fa_owned *fa_disp_owned_list(const struct fa_disp *d, size_t *ret_n);
 
 /* disp.c */
 struct peer *fa_disp_peer(struct fa_disp *d, uint64_t key, bool create, uint64_t now_ns);

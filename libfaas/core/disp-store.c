@@ -22,7 +22,7 @@ void fa_disp_op_drop(struct fa_disp *d) {
 }
 
 /* A group of one op that goes out at once, out of the sequence. */
-static struct fa_op *control_op(struct fa_disp *d, enum fa_op_kind kind) {
+struct fa_op *fa_disp_control_op(struct fa_disp *d, enum fa_op_kind kind) {
         struct fa_group *g;
         struct fa_op *op;
 
@@ -63,7 +63,7 @@ struct fa_group *fa_disp_group(struct fa_disp *d) {
 }
 
 int fa_disp_store_start(struct fa_disp *d) {
-        struct fa_op *op = control_op(d, FA_OP_START);
+        struct fa_op *op = fa_disp_control_op(d, FA_OP_START);
 
         if (!op)
                 return -ENOMEM;
@@ -95,7 +95,7 @@ static void load_more(struct fa_disp *d, const struct part *p, uint64_t cursor) 
         op->cursor = cursor;
 }
 
-static struct part *part_add(struct fa_disp *d, uint64_t partition, uint32_t gen, bool loaded) {
+struct part *fa_disp_part_add(struct fa_disp *d, uint64_t partition, uint32_t gen, bool loaded) {
         struct part *p = fa_disp_part(d, partition);
 
         if (!p) {
@@ -118,7 +118,8 @@ static int on_start(struct fa_disp *d, const struct fa_op *op, uint64_t now_ns) 
         d->starting = false;
         for (size_t i = 0; i < op->more->n_owned; i++) {
                 const struct fa_owned *o = &op->more->owned[i];
-                struct part *p = part_add(d, o->partition, o->gen, o->partition == d->epoch);
+                struct part *p =
+                        fa_disp_part_add(d, o->partition, o->gen, o->partition == d->epoch);
                 if (!p)
                         return -ENOMEM;
                 if (o->partition == d->epoch)
@@ -177,8 +178,10 @@ static void on_load(struct fa_disp *d, const struct fa_op *op, uint64_t now_ns) 
 }
 
 /* The record is somebody else's, or is not readable yet. */
-static void
-elsewhere(struct fa_disp *d, struct task *t, const struct fa_record *rec, uint64_t now_ns) {
+void fa_disp_elsewhere(struct fa_disp *d,
+                       struct task *t,
+                       const struct fa_record *rec,
+                       uint64_t now_ns) {
         const struct part *part = fa_disp_part(d, rec->partition);
 
         if (t->state != TASK_ELSEWHERE)
@@ -204,7 +207,7 @@ static void on_accept(struct fa_disp *d, const struct fa_op *op, uint64_t now_ns
         }
         if (op->r == FAAS_E_EXISTS && op->rec && (!op->differs || !fa_rule(SAME_BYTES))) {
                 if (!fa_state_final(op->rec->state)) {
-                        elsewhere(d, t, op->rec, now_ns);
+                        fa_disp_elsewhere(d, t, op->rec, now_ns);
                         return;
                 }
                 fa_disp_tell_accepted(d, t, 0);
@@ -242,7 +245,7 @@ static void on_finish(struct fa_disp *d, const struct fa_op *op, uint64_t now_ns
         } else if (op->r == FAAS_E_EXISTS && op->rec) {
                 fa_disp_final(d, t, &op->rec->outcome, &op->rec->fence, now_ns);
         } else if (op->r == FAAS_E_STALE && op->rec) {
-                elsewhere(d, t, op->rec, now_ns);
+                fa_disp_elsewhere(d, t, op->rec, now_ns);
         } else if (op->r < 0) {
                 write_finish(d, t); /* no memory there: once more */
         } else {
@@ -264,7 +267,7 @@ static void on_get(struct fa_disp *d, const struct fa_op *op, uint64_t now_ns) {
         if (op->r < 0)
                 return; /* no memory there: the next sweep reads it again */
         if (op->r == 0 && op->rec && !fa_state_final(op->rec->state)) {
-                elsewhere(d, t, op->rec, now_ns);
+                fa_disp_elsewhere(d, t, op->rec, now_ns);
                 if (t->state == TASK_ELSEWHERE && fa_list_empty(&t->waiters))
                         fa_disp_task_free(d, t);
                 return;
@@ -310,108 +313,7 @@ static void on_take(struct fa_disp *d, const struct fa_op *op) {
         if (op->r || (p && p->gen == op->gen))
                 return;
         d->stats.taken_over++;
-        part_add(d, op->partition, op->gen, false);
-}
-
-/* Writes the whole live state again, then lets the ordinary groups go on. */
-static void restore_all(struct fa_disp *d) {
-        size_t it = 0;
-        struct fa_op *op;
-
-        for (struct fa_map_node *n; (n = fa_map_next(&d->tasks, &it));) {
-                const struct task *t = fa_container_of(n, struct task, node);
-                if (t->state == TASK_ACCEPTING || t->state == TASK_ELSEWHERE || !t->spec)
-                        continue;
-                op = control_op(d, FA_OP_RESTORE);
-                if (!op)
-                        continue; /* its FINISH will find no record, and its client is told so */
-                op->id = t->node.key;
-                op->partition = t->part->partition;
-                op->spec = fa_spec_ref(t->spec);
-                op->strikes = t->strikes;
-                op->retries = t->retries;
-                op->fence = t->strike_fence;
-                op->state = FAAS_QUEUED;
-                if (t->state == TASK_FINAL) {
-                        op->state = t->outcome.status;
-                        op->fence = t->fence;
-                        fa_outcome_ref(&op->outcome, &t->outcome);
-                }
-                op = t->collected ? fa_disp_op(d, FA_OP_FORGET) : NULL;
-                if (op)
-                        op->id = t->node.key;
-        }
-        op = control_op(d, FA_OP_REBIND);
-        if (op)
-                op->state = FA_REBIND_DONE;
-}
-
-/* A record that I restored was accepted by somebody else meanwhile, or is final already. */
-static void on_restore(struct fa_disp *d, const struct fa_op *op, uint64_t now_ns) {
-        struct task *t = fa_disp_task_find(d, &op->id);
-
-        if (op->r != FAAS_E_EXISTS || !op->rec || !t || t->state == TASK_FINISHING)
-                return;
-        if (t->part && t->part->partition != op->rec->partition) {
-                elsewhere(d, t, op->rec, now_ns);
-        } else if (fa_state_final(op->rec->state) && t->state != TASK_FINAL) {
-                fa_disp_tell_done(d, t, op->rec->state, &op->rec->outcome);
-                fa_disp_task_free(d, t);
-        }
-}
-
-/* The partitions that I believe to be mine; NULL: no memory. */
-static struct fa_owned *owned_list(const struct fa_disp *d, size_t *ret_n) {
-        struct fa_owned *v;
-        struct fa_list *it;
-        size_t n = 0;
-
-        fa_list_for_each (it, &d->parts)
-                n++;
-        v = calloc(n ? n : 1, sizeof(*v));
-        if (!v)
-                return NULL;
-        *ret_n = 0;
-        fa_list_for_each (it, &d->parts) {
-                const struct part *p = fa_list_entry(it, struct part, link);
-                v[(*ret_n)++] = (struct fa_owned){p->partition, d->epoch, p->gen};
-        }
-        return v;
-}
-
-void fa_disp_store_lost(struct fa_disp *d) {
-        struct fa_owned *owned;
-        struct fa_op *op;
-        size_t n;
-
-        if (!d->epoch)
-                return;
-        owned = owned_list(d, &n);
-        op = owned ? control_op(d, FA_OP_REBIND) : NULL;
-        if (!op) {
-                free(owned);
-                return;
-        }
-        op->more->owned = owned;
-        op->more->n_owned = n;
-        op->more->name = d->cfg.name;
-        op->more->endpoint = d->cfg.endpoint;
-        op->cursor = d->answered_seq;
-        d->rebinding = true;
-}
-
-static void on_rebind(struct fa_disp *d, const struct fa_op *op) {
-        const struct fa_op_more *more = op->more;
-
-        if (op->state == FA_REBIND_DONE) {
-                d->rebinding = false;
-                return;
-        }
-        /* The store may have fallen back to before I took these: they are mine again. */
-        for (size_t i = 0; i < more->n_owned; i++)
-                if (!fa_disp_part(d, more->owned[i].partition))
-                        (void)part_add(d, more->owned[i].partition, more->owned[i].gen, false);
-        restore_all(d);
+        fa_disp_part_add(d, op->partition, op->gen, false);
 }
 
 static int on_op(struct fa_disp *d, const struct fa_op *op, uint64_t now_ns) {
@@ -419,7 +321,7 @@ static int on_op(struct fa_disp *d, const struct fa_op *op, uint64_t now_ns) {
         case FA_OP_START:
                 return on_start(d, op, now_ns);
         case FA_OP_REBIND:
-                on_rebind(d, op);
+                fa_disp_rebound(d, op);
                 break;
         case FA_OP_TICK:
                 on_tick(d, op);
@@ -437,7 +339,7 @@ static int on_op(struct fa_disp *d, const struct fa_op *op, uint64_t now_ns) {
                 on_finish(d, op, now_ns);
                 break;
         case FA_OP_RESTORE:
-                on_restore(d, op, now_ns);
+                fa_disp_restored(d, op, now_ns);
                 break;
         case FA_OP_GET:
                 on_get(d, op, now_ns);
@@ -478,12 +380,13 @@ void fa_disp_store_tick(struct fa_disp *d, uint64_t now_ns) {
                         break;
                 fa_disp_task_free(d, t);
         }
+        fa_disp_rebind_tick(d, now_ns);
         if (!d->epoch || d->ticking || now_ns < d->tick_at_ns || d->cfg.tick_ns == FA_NEVER)
                 return;
         d->tick_at_ns = now_ns + d->cfg.tick_ns;
-        owned = owned_list(d, &n);
+        owned = fa_disp_owned_list(d, &n);
         /* Out of the sequence: time must go on also while groups wait for others to bind again. */
-        op = owned ? control_op(d, FA_OP_TICK) : NULL;
+        op = owned ? fa_disp_control_op(d, FA_OP_TICK) : NULL;
         if (!op) {
                 free(owned);
                 return;

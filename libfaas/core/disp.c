@@ -323,6 +323,8 @@ uint64_t fa_disp_deadline(const struct fa_disp *d) {
                 return FA_NEVER;
         if (d->epoch && !d->ticking && d->cfg.tick_ns != FA_NEVER)
                 at = FA_MIN(at, d->tick_at_ns);
+        if (d->owes != OWES_NOTHING)
+                at = FA_MIN(at, d->owes_at_ns);
         if (!fa_list_empty(&d->elsewhere))
                 at = FA_MIN(at, d->sweep_at_ns);
         if (!fa_list_empty(&d->finals))

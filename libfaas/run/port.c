@@ -315,6 +315,19 @@ static int read_bytes(struct fa_port *p,
         return ret->msg ? 0 : FAAS_E_AGAIN;
 }
 
+/* What is wrong with a peer's bytes is no error of the call in which they are read. */
+static int read_aside(struct fa_port *p,
+                      const struct faas_transport_event *te,
+                      struct fa_event *ret,
+                      uint64_t now_ns) {
+        int r;
+
+        fa_error_aside(true);
+        r = read_bytes(p, te, ret, now_ns);
+        fa_error_aside(false);
+        return r;
+}
+
 int fa_port_recv(struct fa_port *p, struct fa_event *ret, uint64_t now_ns) {
         for (;;) {
                 struct faas_transport_event te = {.peer = 0};
@@ -333,7 +346,7 @@ int fa_port_recv(struct fa_port *p, struct fa_event *ret, uint64_t now_ns) {
                         return 0;
                 default:
                         ret->msg = te.message ? fa_message_in(te.message) : NULL;
-                        if (ret->msg || read_bytes(p, &te, ret, now_ns) == 0) {
+                        if (ret->msg || read_aside(p, &te, ret, now_ns) == 0) {
                                 if (ret->msg->type == FA_MSG_DISCONNECT && !p->connects)
                                         peer_gone(p, te.peer);
                                 return 0;

@@ -124,7 +124,7 @@ Test(url, each_refusal_has_its_code_and_names_what_was_expected) {
                  "dispatchers only"},
                 {"tcp://a:1,local:4,tcp://b:1", -EINVAL,
                  "\"tcp://a:1,local:4,tcp://b:1\": \"local:4\" among dispatchers; expected local:N "
-                 "alone, or dispatchers only"},
+                 "alone, and by a client, or dispatchers only"},
                 {"tcp://a:1,", -EINVAL, "\"tcp://a:1,\": URL 2 is empty; expected tcp://host:port"},
                 {",tcp://a:1", -EINVAL, "\",tcp://a:1\": URL 1 is empty; expected tcp://host:port"},
                 {"tcp://a:1,,tcp://b:1", -EINVAL,

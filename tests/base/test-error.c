@@ -71,3 +71,12 @@ Test(error, each_thread_has_its_own_text) {
         cr_assert_eq(pthread_join(thread, NULL), 0);
         cr_assert_str_eq(faas_error_text(), "mine");
 }
+
+Test(error, a_text_said_aside_leaves_the_callers_own) {
+        fa_error(FAAS_E_GONE, "mine");
+        fa_error_aside(true);
+        fa_error(FAAS_E_PROTO, "a peer's");
+        cr_assert_str_eq(faas_error_text(), "a peer's");
+        fa_error_aside(false);
+        cr_assert_str_eq(faas_error_text(), "mine");
+}

@@ -255,6 +255,28 @@ Test(cli, only_what_never_left_can_be_withdrawn) {
         fa_cli_free(c);
 }
 
+Test(cli, one_that_is_refused_after_its_submit_gave_up_is_forgotten) {
+        const struct faas_id one = {{1}}, two = {{2}};
+
+        start(1);
+        welcome_by(FIRST, 10);
+        cr_assert_eq(submit(1), 0);
+        cr_assert_eq(submit(2), 0);
+        cr_assert_eq(fa_cli_withdraw(c, &one), FAAS_E_UNKNOWN);
+        answer(FIRST, FA_MSG_ACCEPTED, 1, FAAS_E_LIMIT);
+        answer(FIRST, FA_MSG_ACCEPTED, 2, FAAS_E_LIMIT);
+        fa_cli_tick(c, now_ns);
+        cr_assert_eq(fa_cli_refused(c), 2, "who waits for it hears of it");
+        now_ns = fa_cli_deadline(c);
+        fa_cli_tick(c, now_ns);
+        cr_assert_eq(fa_cli_refused(c), 1);
+        cr_assert_eq(fa_cli_accepted(c, &one), FAAS_E_NOENT);
+        now_ns += 100 * FA_NS_PER_S;
+        fa_cli_tick(c, now_ns);
+        cr_assert_eq(fa_cli_accepted(c, &two), FAAS_E_LIMIT, "its submit still waits");
+        fa_cli_free(c);
+}
+
 Test(cli, goodbye_is_said_to_a_dispatcher_that_is_there) {
         start(1);
         (void)said(FIRST, FA_MSG_HELLO);

@@ -6,6 +6,7 @@
 
 #include "bench.h"
 #include "model/report.h"
+#include "th-alloc.h"
 
 enum { CLIENT = 1, OTHER = 2, WORKER = 3, SECOND = 4 };
 
@@ -319,4 +320,36 @@ Test(disp, what_is_on_its_way_to_a_worker_outlives_its_task) {
         bench_say(&b, CLIENT, &m); /* the message still waits for room at its worker */
         cr_assert(fa_slice_eq(task->items[0].function, (struct fa_slice){(const uint8_t *)"f", 1}));
         bench_end(&b);
+}
+
+/* The store comes back, and the k-th allocation from then on fails; false: there are fewer. */
+static bool rebinds_without(uint64_t k) {
+        bool failed;
+
+        start((struct fa_disp_cfg){.name = "a"});
+        for (uint8_t i = 1; i <= 3; i++)
+                cr_assert_eq(submit(i, 1), 0);
+        th_alloc_fail_at(k);
+        bench_event(&b, &(struct fa_event){.kind = FA_EV_STORE_LOST});
+        failed = th_alloc_failed();
+        th_alloc_fail_at(0);
+        for (int i = 0; i < 5; i++) { /* not later than when it wants to */
+                uint64_t at = fa_disp_deadline(b.d);
+                b.now_ns = FA_MAX(b.now_ns, FA_MIN(at, b.now_ns + 100 * FA_NS_PER_MS));
+                fa_disp_tick(b.d, b.now_ns);
+                bench_settle(&b);
+        }
+        bench_submit(&b, CLIENT, 4, 1);
+        cr_assert(bench_take(&b, CLIENT, FA_MSG_ACCEPTED), "without allocation %llu",
+                  (unsigned long long)k);
+        bench_end(&b);
+        return failed;
+}
+
+Test(disp, a_store_that_comes_back_is_bound_again_whatever_memory_is_short) {
+        uint64_t k = 1;
+
+        while (rebinds_without(k))
+                k++;
+        cr_assert_gt(k, 8);
 }
