@@ -290,6 +290,14 @@ static int prepare_rescue(struct fa_chan *c) {
         return -ENOMEM;
 }
 
+/* It is as large as the shelf and seldom used. */
+static void drop_empty(struct fa_chan *c) {
+        if (c->rescued_done < c->rescued.len)
+                return;
+        fa_buf_deinit(&c->rescued);
+        c->rescued_done = 0;
+}
+
 /* 0; FAAS_E_PROTO what was there makes no sense, and is forgotten. */
 static int rescue(struct fa_chan *c) {
         size_t len = 0;
@@ -300,6 +308,7 @@ static int rescue(struct fa_chan *c) {
         if (!are_results(c, c->rescued.p, c->rescued.len + len))
                 return FAAS_E_PROTO;
         c->rescued.len += len;
+        drop_empty(c);
         return 0;
 }
 
@@ -404,7 +413,9 @@ static int next_rescued(struct fa_chan *c, struct fa_slot_event *ev) {
 
         fa_frame_get(&f, p);
         c->rescued_done += FA_FRAME_LEN + f.len;
-        return answer(c, ev, &f, p + FA_FRAME_LEN);
+        int r = answer(c, ev, &f, p + FA_FRAME_LEN);
+        drop_empty(c);
+        return r;
 }
 
 int fa_chan_next(struct fa_chan *c, struct fa_chan_input *in, struct fa_slot_event *ev) {

@@ -112,8 +112,8 @@ struct fa_control {
         struct fa_shelf shelf;
 };
 
-#define FA_CONTROL_SIZE 4096u
-_Static_assert(sizeof(struct fa_control) == FA_CONTROL_SIZE, "docs/PROTOCOL.md says 4,096");
+#define FA_CONTROL_SIZE 65536u
+_Static_assert(sizeof(struct fa_control) == FA_CONTROL_SIZE, "docs/PROTOCOL.md says 65,536");
 #define FA_DEADLINE_EXPIRED UINT64_C(1)
 
 static inline uint64_t fa_claim(uint32_t claimed, uint32_t revoked) {

@@ -24,6 +24,7 @@
 #include "exec/call.h"
 
 #define IN_SIZE ((size_t)256 * 1024) /* some 3,000 small tasks in one read */
+#define MINE_SIZE ((size_t)4096)     /* a page for one byte: forks get an empty one */
 #define SHORT_NS (50 * FA_NS_PER_US)
 #define HELD_NS (100 * FA_NS_PER_US)
 #define HISTORY 32 /* runs after which the older half of a function's history is forgotten */
@@ -300,10 +301,10 @@ static void read_more(struct slot *s, size_t need) {
 
 _Noreturn void fa_slot_main(const struct fa_slot_env *env) {
         struct slot *s = calloc(1, sizeof(*s));
-        uint8_t *mine = mmap(NULL, FA_CONTROL_SIZE, PROT_READ | PROT_WRITE,
-                             MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        uint8_t *mine =
+                mmap(NULL, MINE_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
-        if (!s || mine == MAP_FAILED || madvise(mine, FA_CONTROL_SIZE, MADV_WIPEONFORK) < 0)
+        if (!s || mine == MAP_FAILED || madvise(mine, MINE_SIZE, MADV_WIPEONFORK) < 0)
                 end(env, FA_SLOT_EXIT_MEMORY);
         *mine = 1;
         s->env = env;

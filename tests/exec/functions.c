@@ -200,7 +200,7 @@ static int scribble(struct faas_call *call) {
         void *page = find_page();
 
         if (page)
-                memset(page, 0xff, 4096);
+                memset(page, 0xff, FA_CONTROL_SIZE);
         return 0;
 }
 
@@ -250,7 +250,7 @@ static int cut_page(struct faas_call *call) {
         void *page = find_page();
 
         (void)snprintf(from, sizeof(from), "%lx-%lx", (unsigned long)(uintptr_t)page,
-                       (unsigned long)(uintptr_t)page + 4096);
+                       (unsigned long)(uintptr_t)page + FA_CONTROL_SIZE);
         (void)snprintf(path, sizeof(path), "/proc/self/map_files/%s", from);
         int fd = open(path, O_RDWR | O_CLOEXEC);
         if (fd >= 0)

@@ -440,7 +440,8 @@ Test(chan, random_shelves_are_never_more_than_rubbish) {
                 }
                 x ^= x << 13, x ^= x >> 7, x ^= x << 17;
                 if (x % 8 == 0)
-                        atomic_store(&e.control.shelf.filled, filled + (x >> 8) % 6000 - 20);
+                        atomic_store(&e.control.shelf.filled,
+                                     filled + (x >> 8) % (2 * FA_SHELF_LEN) - 20);
                 int r = fa_chan_recall(&e.chan, &seq);
                 cr_assert(r == 0 || r == FAAS_E_PROTO);
                 n_sound += r == 0;
