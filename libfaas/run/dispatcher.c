@@ -39,6 +39,7 @@ struct fa_dispatcher {
         char *url;             /* of the door; the machine borrows it */
         uint64_t start_ns;
         uint64_t lost_workers; /* as last logged */
+        struct fa_log_rate log_lost;
         uint8_t state;
         bool more;    /* a port has more than one turn takes */
         bool exposed; /* somebody polls the loop's descriptor */
@@ -115,7 +116,7 @@ static void send_all(struct fa_dispatcher *d, uint64_t now_ns) {
                         fa_port_flush(d->ports[i], now_ns);
 }
 
-static void note(struct fa_dispatcher *d) {
+static void note(struct fa_dispatcher *d, uint64_t now_ns) {
         struct fa_port_stats all = {0, 0};
         struct fa_disp_stats stats;
 
@@ -128,7 +129,8 @@ static void note(struct fa_dispatcher *d) {
         }
         fa_disp_note(d->disp, all.bad, all.dropped);
         fa_disp_stats(d->disp, &stats);
-        if (stats.lost_workers != d->lost_workers)
+        if (stats.lost_workers != d->lost_workers &&
+            fa_log_rate(&d->log_lost, FAAS_LOG_WARNING, now_ns))
                 fa_log(FAAS_LOG_WARNING, "a worker was lost; %llu are left",
                        (unsigned long long)stats.n_workers);
         d->lost_workers = stats.lost_workers;
@@ -154,7 +156,7 @@ static int turn(struct fa_dispatcher *d, uint64_t now_ns) {
                 fa_disp_goodbye(d->disp);
                 d->state = STOPPED;
         }
-        note(d);
+        note(d, now_ns);
         send_all(d, now_ns);
         return 0;
 }
