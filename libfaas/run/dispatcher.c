@@ -48,10 +48,12 @@ struct fa_dispatcher {
 
 /* ---- a turn ---- */
 
-/* A worker at a door that is for clients alone. */
+/* A worker at a door that is for clients alone; one may come without a HELLO. */
 static bool unwanted(const struct fa_dispatcher *d, const struct fa_event *ev) {
-        return d->ports[WORKERS] && fa_port_index(ev->peer) == DOOR && ev->kind == FA_EV_MSG &&
-               ev->msg->type == FA_MSG_HELLO && ev->msg->role == FA_ROLE_WORKER;
+        if (!d->ports[WORKERS] || fa_port_index(ev->peer) != DOOR || ev->kind != FA_EV_MSG)
+                return false;
+        return ev->msg->type == FA_MSG_HELLO ? ev->msg->role == FA_ROLE_WORKER
+                                             : !fa_msg_authorise(FA_ROLE_CLIENT, ev->msg->type);
 }
 
 static int input(struct fa_dispatcher *d, struct fa_port *p, struct fa_event *ev, uint64_t now_ns) {
