@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 
+#include "base/clock.h"
 #include "base/text.h"
 
 static struct {
@@ -36,4 +37,19 @@ void fa_log(enum faas_log_level level, const char *fmt, ...) {
         va_end(args);
 
         sink.fn(sink.userdata, level, line);
+}
+
+bool fa_log_rate(struct fa_log_rate *r, enum faas_log_level level, uint64_t now_ns) {
+        if (now_ns - r->since_ns >= FA_NS_PER_S) {
+                if (r->hidden)
+                        fa_log(level, "%llu lines like the next were left out",
+                               (unsigned long long)r->hidden);
+                *r = (struct fa_log_rate){.since_ns = now_ns};
+        }
+        if (r->n >= FA_LOG_LINES_MAX) {
+                r->hidden++;
+                return false;
+        }
+        r->n++;
+        return true;
 }

@@ -37,14 +37,17 @@ struct fa_dispatcher {
         char *url;             /* of the door; the machine borrows it */
         uint64_t start_ns;
         uint64_t lost_workers; /* as last logged */
+        struct fa_log_rate log_lost;
 };
 
 /* ---- a turn ---- */
 
-/* A worker at a door that is for clients alone. */
+/* A worker at a door that is for clients alone; one may come without a HELLO. */
 static bool unwanted(const struct fa_dispatcher *d, const struct fa_event *ev) {
-        return d->ports[WORKERS] && fa_port_index(ev->peer) == DOOR && ev->kind == FA_EV_MSG &&
-               ev->msg->type == FA_MSG_HELLO && ev->msg->role == FA_ROLE_WORKER;
+        if (!d->ports[WORKERS] || fa_port_index(ev->peer) != DOOR || ev->kind != FA_EV_MSG)
+                return false;
+        return ev->msg->type == FA_MSG_HELLO ? ev->msg->role == FA_ROLE_WORKER
+                                             : !fa_msg_authorise(FA_ROLE_CLIENT, ev->msg->type);
 }
 
 static int input(struct fa_dispatcher *d, struct fa_port *p, struct fa_event *ev, uint64_t now_ns) {
@@ -109,7 +112,7 @@ static void send_all(struct fa_dispatcher *d, uint64_t now_ns) {
                         fa_port_flush(d->ports[i], now_ns);
 }
 
-static void note(struct fa_dispatcher *d) {
+static void note(struct fa_dispatcher *d, uint64_t now_ns) {
         struct fa_port_stats all = {0, 0};
         struct fa_disp_stats stats;
 
@@ -122,7 +125,8 @@ static void note(struct fa_dispatcher *d) {
         }
         fa_disp_note(d->disp, all.bad, all.dropped);
         fa_disp_stats(d->disp, &stats);
-        if (stats.lost_workers != d->lost_workers)
+        if (stats.lost_workers != d->lost_workers &&
+            fa_log_rate(&d->log_lost, FAAS_LOG_WARNING, now_ns))
                 fa_log(FAAS_LOG_WARNING, "a worker was lost; %llu are left",
                        (unsigned long long)stats.n_workers);
         d->lost_workers = stats.lost_workers;
@@ -149,7 +153,7 @@ static int turn(void *shell, uint64_t now_ns) {
                 fa_disp_goodbye(d->disp);
                 d->loop.phase = FA_STOPPED;
         }
-        note(d);
+        note(d, now_ns);
         send_all(d, now_ns);
         return 0;
 }

@@ -49,6 +49,7 @@ struct fa_port {
         uint64_t parked_bytes, retry_ns;
         struct fa_frames frames; /* of the message being read */
         struct fa_port_stats stats;
+        struct fa_log_rate log;
 };
 
 /* ---- peers ---- */
@@ -304,8 +305,9 @@ static int read_bytes(struct fa_port *p,
                 return FAAS_E_AGAIN;
         }
         p->stats.bad++;
-        fa_log(FAAS_LOG_WARNING, "a message of peer %llx is refused: %s",
-               (unsigned long long)ret->peer, faas_error_text());
+        if (fa_log_rate(&p->log, FAAS_LOG_WARNING, now_ns))
+                fa_log(FAAS_LOG_WARNING, "a message of peer %llx is refused: %s",
+                       (unsigned long long)ret->peer, faas_error_text());
         if (!p->connects) {
                 fa_port_refuse(p, ret->peer, r, faas_error_text(), now_ns);
                 return FAAS_E_AGAIN;

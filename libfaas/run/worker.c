@@ -24,6 +24,7 @@ struct dispatcher {
         struct fa_port *port;
         char *url;
         bool welcome; /* it has said so, and its connection stands */
+        struct fa_log_rate log;
 };
 
 struct fa_worker {
@@ -36,20 +37,25 @@ struct fa_worker {
 /* ---- a turn ---- */
 
 /* What an operator wants to see. */
-static void tell(struct dispatcher *d, const struct fa_event *ev) {
+static void tell(struct dispatcher *d, const struct fa_event *ev, uint64_t now_ns) {
+        const struct fa_msg *m = ev->kind == FA_EV_MSG ? ev->msg : NULL;
+        const bool was = d->welcome;
+        enum faas_log_level level;
+
         if (ev->kind == FA_EV_PEER_DOWN) {
-                if (d->welcome)
+                d->welcome = false;
+                if (was && fa_log_rate(&d->log, FAAS_LOG_WARNING, now_ns))
                         fa_log(FAAS_LOG_WARNING, "the connection to %s is lost", d->url);
-                d->welcome = false;
-        } else if (ev->kind == FA_EV_MSG && ev->msg->type == FA_MSG_WELCOME && ev->msg->epoch) {
-                if (!d->welcome)
-                        fa_log(FAAS_LOG_INFO, "registered with %s", d->url);
+        } else if (m && m->type == FA_MSG_WELCOME && m->epoch) {
                 d->welcome = true;
-        } else if (ev->kind == FA_EV_MSG && ev->msg->type == FA_MSG_DISCONNECT) {
-                fa_log(ev->msg->reason ? FAAS_LOG_WARNING : FAAS_LOG_INFO, "%s says goodbye%s%.*s",
-                       d->url, ev->msg->text.len ? ": " : "", (int)ev->msg->text.len,
-                       ev->msg->text.len ? (const char *)ev->msg->text.p : "");
+                if (!was && fa_log_rate(&d->log, FAAS_LOG_INFO, now_ns))
+                        fa_log(FAAS_LOG_INFO, "registered with %s", d->url);
+        } else if (m && m->type == FA_MSG_DISCONNECT) {
                 d->welcome = false;
+                level = m->reason ? FAAS_LOG_WARNING : FAAS_LOG_INFO;
+                if (fa_log_rate(&d->log, level, now_ns))
+                        fa_log(level, "%s says goodbye%s%.*s", d->url, m->text.len ? ": " : "",
+                               (int)m->text.len, m->text.len ? (const char *)m->text.p : "");
         }
 }
 
@@ -60,7 +66,7 @@ static int read_port(struct fa_worker *w, struct dispatcher *d, uint64_t now_ns)
 
                 if (r)
                         return r == FAAS_E_AGAIN ? 0 : r;
-                tell(d, &ev);
+                tell(d, &ev, now_ns);
                 fa_crew_input(w->crew, &ev, now_ns);
                 if (ev.kind == FA_EV_MSG)
                         fa_msg_free(ev.msg);

@@ -51,3 +51,18 @@ Test(log, a_message_is_one_line_of_bounded_length) {
         cr_assert_eq(strlen(seen.line), 1023);
         cr_assert_null(strchr(seen.line, '\n'));
 }
+
+Test(log, lines_that_a_peer_can_cause_are_few_each_second_and_the_others_counted) {
+        struct fa_log_rate rate = {0};
+        unsigned said = 0;
+
+        faas_set_log(sink, &seen, FAAS_LOG_INFO);
+        for (int i = 0; i < 1000; i++)
+                said += fa_log_rate(&rate, FAAS_LOG_INFO, 5000000000 + (uint64_t)i);
+        cr_assert_eq(said, FA_LOG_LINES_MAX);
+        cr_assert_eq(seen.n, 0);
+        cr_assert(fa_log_rate(&rate, FAAS_LOG_INFO, 6000000000));
+        cr_assert_str_eq(seen.line, "990 lines like the next were left out");
+        cr_assert(fa_log_rate(&rate, FAAS_LOG_INFO, 7000000000));
+        cr_assert_eq(seen.n, 1);
+}
