@@ -34,6 +34,7 @@ struct item {
         size_t len;        /* of the payload, until it is done */
         bool done;
         const char *refused; /* never submitted: why */
+        char *again;         /* not queued yet, though lines behind it are: its payload */
         struct faas_result result;
 };
 
@@ -47,6 +48,8 @@ struct map {
         uint64_t head;      /* the next to be printed */
         uint64_t tail;      /* the next to be submitted; lines are counted from 0 here */
         uint64_t open;      /* submitted, result not taken */
+        uint64_t n_again;   /* items with .again */
+        uint64_t odd_end;   /* before it there are items whose ids are out of order */
         uint64_t bytes;     /* see BYTES_MAX */
         uint64_t failed;
         uint64_t total;    /* lines in all; 0: not known */
@@ -114,12 +117,67 @@ static void refused(struct map *m, int r) {
         }
 }
 
+static bool queued(const struct faas_id *id) {
+        static const struct faas_id none;
+
+        return memcmp(id, &none, sizeof(none)) != 0;
+}
+
+/* A line without room while one behind it had some, as a shorter one can: it keeps its place. */
+static void put_again(struct map *m, const struct faas_task *t) {
+        char *copy = malloc(t->payload_len + 1);
+
+        put_item(m, NULL, t->payload_len, copy ? "it was not submitted" : "no memory for the line");
+        if (!copy) {
+                m->bytes -= t->payload_len;
+                return;
+        }
+        memcpy(copy, t->payload_len ? t->payload : "", t->payload_len);
+        item_at(m, m->tail - 1)->again = copy;
+        item_at(m, m->tail - 1)->done = false;
+        m->n_again++;
+}
+
+static void end_again(struct map *m, struct item *it) {
+        free(it->again);
+        it->again = NULL;
+        m->n_again--;
+}
+
+/* What put_again() has kept is submitted, or is given up if nothing is submitted any more. */
+static void submit_again(struct map *m) {
+        for (uint64_t n = m->head; m->n_again > 0 && n < m->tail && !m->full; n++) {
+                struct item *it = item_at(m, n);
+                int r;
+
+                if (!it->again)
+                        continue;
+                if (m->status != FA_EXIT_OK) {
+                        it->done = true;
+                        m->bytes -= it->len;
+                        end_again(m, it);
+                        continue;
+                }
+                const struct faas_task t = {
+                        .function = m->l->argv[0], .payload = it->again, .payload_len = it->len};
+                r = faas_submit(m->l->client, &t, &it->id);
+                if (r)
+                        refused(m, r);
+                if (r && r != FAAS_E_UNKNOWN)
+                        continue;
+                it->refused = NULL;
+                end_again(m, it);
+                m->open++;
+                m->odd_end = n + 1;
+                m->heard_ms = now_ms();
+        }
+}
+
 /* The next lines up to one that is too long, as far as there is room. */
 static void submit_run(struct map *m) {
         struct faas_task tasks[BATCH];
         struct faas_id ids[BATCH];
         size_t room = IN_FLIGHT - (m->tail - m->head);
-        size_t accepted = 0;
         size_t bytes = m->bytes;
         size_t n = 0;
 
@@ -132,17 +190,24 @@ static void submit_run(struct map *m) {
                 tasks[n++] = (struct faas_task){
                         .function = m->l->argv[0], .payload = line->p, .payload_len = line->len};
         }
-        int r = faas_submit_many(m->l->client, tasks, n, ids, &accepted);
-        for (size_t i = 0; i < accepted; i++)
-                put_item(m, &ids[i], tasks[i].payload_len, NULL);
-        m->first_pending += accepted;
-        if (accepted > 0)
+        int r = faas_submit_many(m->l->client, tasks, n, ids, NULL);
+        while (n > 0 && !queued(&ids[n - 1]))
+                n--;
+        for (size_t i = 0; i < n; i++) {
+                if (queued(&ids[i]))
+                        put_item(m, &ids[i], tasks[i].payload_len, NULL);
+                else
+                        put_again(m, &tasks[i]);
+        }
+        m->first_pending += n;
+        if (n > 0)
                 m->heard_ms = now_ms();
         if (r)
                 refused(m, r);
 }
 
 static void submit_lines(struct map *m) {
+        submit_again(m);
         for (take_lines(m); m->first_pending < m->n_pending && has_room(m); take_lines(m)) {
                 if (m->pending[m->first_pending].too_long) {
                         put_item(m, NULL, 0, "the line is longer than a payload may be");
@@ -155,7 +220,11 @@ static void submit_lines(struct map *m) {
 
 /* ---- out ---- */
 
-/* Ids of one client grow, so the ring is sorted by them. */
+static bool is_open(const struct item *it, const struct faas_id *id) {
+        return !it->done && !it->again && memcmp(&it->id, id, sizeof(*id)) == 0;
+}
+
+/* Ids of one client grow, so the ring is sorted by them, but for what was submitted again. */
 static struct item *find_item(struct map *m, const struct faas_id *id) {
         uint64_t low = m->head;
         uint64_t high = m->tail;
@@ -168,8 +237,13 @@ static struct item *find_item(struct map *m, const struct faas_id *id) {
                 else
                         high = middle;
         }
-        struct item *it = low < m->tail ? item_at(m, low) : NULL;
-        return it && !it->done && memcmp(&it->id, id, sizeof(*id)) == 0 ? it : NULL;
+        if (low < m->tail && is_open(item_at(m, low), id))
+                return item_at(m, low);
+        for (low = m->head; m->odd_end > m->head && low < m->tail; low++) {
+                if (is_open(item_at(m, low), id))
+                        return item_at(m, low);
+        }
+        return NULL;
 }
 
 /* Takes what has come.  FAAS_E_AGAIN: that was all; FAAS_E_NOENT: and nothing is open any more. */
@@ -246,7 +320,7 @@ static bool wants_input(const struct map *m) {
 }
 
 static int timeout_of(const struct map *m) {
-        if (m->first_pending < m->n_pending && has_room(m))
+        if ((m->first_pending < m->n_pending && has_room(m)) || (m->n_again > 0 && !m->full))
                 return 0;
         if (m->full)
                 return FULL_PAUSE_MS;
@@ -328,8 +402,10 @@ int fa_map(const struct fa_command_line *l) {
                 m.total = fa_lines_count(STDIN_FILENO);
         status = turns(&m);
         fa_progress_end();
-        for (; m.head < m.tail; m.head++)
+        for (; m.head < m.tail; m.head++) {
                 faas_result_clear(&item_at(&m, m.head)->result);
+                free(item_at(&m, m.head)->again);
+        }
         free(m.items);
         fa_lines_deinit(&m.lines);
         return status;

@@ -72,6 +72,8 @@ static int read_port(struct fa_dispatcher *d, struct fa_port *p, uint64_t now_ns
 
                 if (r == FAAS_E_AGAIN)
                         return 0;
+                if (r == FAAS_E_PROTO)
+                        continue;
                 if (r == 0)
                         r = input(d, p, &ev, now_ns);
                 if (r)

@@ -226,15 +226,13 @@ static int take_frames(struct fa_port *p, const struct faas_transport_event *te)
                 const struct faas_frame *f = &te->frames[i];
                 struct fa_blob *b = NULL;
 
-                if (r == 0 && f->release)
-                        r = fa_blob_wrap(&b, f->p, f->len, f->release, f->owner);
-                else if (r == 0)
-                        r = fa_blob_new(&b, f->p, f->len);
-                else if (f->release)
-                        f->release(f->owner); /* one before it was refused already */
-                if (r == -ENOMEM && !b && f->release)
-                        f->release(f->owner);
-                if (r == 0 && fa_frames_push(&p->frames, b)) {
+                if (r == 0) /* else one before it was refused already */
+                        r = f->release ? fa_blob_wrap(&b, f->p, f->len, f->release, f->owner)
+                                       : fa_blob_new(&b, f->p, f->len);
+                if (r) {
+                        if (f->release)
+                                f->release(f->owner);
+                } else if (fa_frames_push(&p->frames, b)) {
                         fa_blob_unref(b);
                         r = -ENOMEM;
                 }
@@ -284,7 +282,7 @@ void fa_port_refuse(struct fa_port *p,
                 fa_port_send(p, peer, m, now_ns);
 }
 
-/* What the bytes of one message come to: 0 and ret->msg, or FAAS_E_AGAIN: it was refused. */
+/* What the bytes of one message come to: 0 and ret->msg, or FAAS_E_PROTO: it was refused. */
 static int read_bytes(struct fa_port *p,
                       const struct faas_transport_event *te,
                       struct fa_event *ret,
@@ -302,7 +300,7 @@ static int read_bytes(struct fa_port *p,
         }
         if (r < 0) {
                 p->stats.dropped++; /* no memory: as if it had been lost */
-                return FAAS_E_AGAIN;
+                return FAAS_E_PROTO;
         }
         p->stats.bad++;
         if (fa_log_rate(&p->log, FAAS_LOG_WARNING, now_ns))
@@ -310,11 +308,11 @@ static int read_bytes(struct fa_port *p,
                        (unsigned long long)ret->peer, faas_error_text());
         if (!p->connects) {
                 fa_port_refuse(p, ret->peer, r, faas_error_text(), now_ns);
-                return FAAS_E_AGAIN;
+                return FAAS_E_PROTO;
         }
         /* A dispatcher of another version: the machine must know why nothing goes. */
         ret->msg = r == FAAS_E_VERSION ? refusal(r, faas_error_text()) : NULL;
-        return ret->msg ? 0 : FAAS_E_AGAIN;
+        return ret->msg ? 0 : FAAS_E_PROTO;
 }
 
 /* What is wrong with a peer's bytes is no error of the call in which they are read. */
@@ -331,29 +329,27 @@ static int read_aside(struct fa_port *p,
 }
 
 int fa_port_recv(struct fa_port *p, struct fa_event *ret, uint64_t now_ns) {
-        for (;;) {
-                struct faas_transport_event te = {.peer = 0};
-                int r = p->ops->recv(p->t, &te);
+        struct faas_transport_event te = {.peer = 0};
+        int r = p->ops->recv(p->t, &te);
 
-                if (r)
-                        return r;
-                *ret = (struct fa_event){.kind = FA_EV_MSG, .peer = p->base + te.peer};
-                switch (te.kind) {
-                case FAAS_TRANSPORT_UP:
-                        ret->kind = FA_EV_PEER_UP;
-                        return 0;
-                case FAAS_TRANSPORT_DOWN:
-                        ret->kind = FA_EV_PEER_DOWN;
+        if (r)
+                return r;
+        *ret = (struct fa_event){.kind = FA_EV_MSG, .peer = p->base + te.peer};
+        switch (te.kind) {
+        case FAAS_TRANSPORT_UP:
+                ret->kind = FA_EV_PEER_UP;
+                return 0;
+        case FAAS_TRANSPORT_DOWN:
+                ret->kind = FA_EV_PEER_DOWN;
+                peer_gone(p, te.peer);
+                return 0;
+        default:
+                ret->msg = te.message ? fa_message_in(te.message) : NULL;
+                if (!ret->msg)
+                        r = read_aside(p, &te, ret, now_ns);
+                if (r == 0 && ret->msg->type == FA_MSG_DISCONNECT && !p->connects)
                         peer_gone(p, te.peer);
-                        return 0;
-                default:
-                        ret->msg = te.message ? fa_message_in(te.message) : NULL;
-                        if (ret->msg || read_aside(p, &te, ret, now_ns) == 0) {
-                                if (ret->msg->type == FA_MSG_DISCONNECT && !p->connects)
-                                        peer_gone(p, te.peer);
-                                return 0;
-                        }
-                }
+                return r;
         }
 }
 

@@ -40,6 +40,8 @@ static int read_port(struct fa_remote *r, unsigned index, unsigned max, uint64_t
                 struct fa_event ev;
                 int got = fa_port_recv(r->ports[index], &ev, now_ns);
 
+                if (got == FAAS_E_PROTO)
+                        continue;
                 if (got)
                         return got == FAAS_E_AGAIN ? 0 : got;
                 (void)fa_cli_input(r->cli, &ev, now_ns);

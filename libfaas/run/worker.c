@@ -64,6 +64,8 @@ static int read_port(struct fa_worker *w, struct dispatcher *d, uint64_t now_ns)
                 struct fa_event ev;
                 int r = fa_port_recv(d->port, &ev, now_ns);
 
+                if (r == FAAS_E_PROTO)
+                        continue;
                 if (r)
                         return r == FAAS_E_AGAIN ? 0 : r;
                 tell(d, &ev, now_ns);

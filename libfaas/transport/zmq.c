@@ -132,7 +132,9 @@ static int read_frames(struct faas_transport *t) {
                 if (zmq_msg_recv(m, t->z.sock, ZMQ_DONTWAIT) < 0) {
                         const int error = errno;
                         zmq_msg_close(m);
-                        if (error == EAGAIN || error == EINTR)
+                        if (error == EINTR) /* also between two frames: the rest still comes */
+                                continue;
+                        if (error == EAGAIN)
                                 return FAAS_E_AGAIN; /* then it is the first */
                         return fa_error(-error, "zmq_msg_recv: %s", zmq_strerror(error));
                 }
@@ -230,15 +232,27 @@ static int next_message(struct faas_transport *t, struct faas_transport_event *r
         return FAAS_E_AGAIN;
 }
 
+/* Sends one frame. 0, or the errno. */
+static int put_frame(struct faas_transport *t, const void *p, size_t len, bool more) {
+        const int flags = ZMQ_DONTWAIT | (more ? ZMQ_SNDMORE : 0);
+
+        /* An interrupted call did nothing. */
+        while (zmq_send(t->z.sock, p, len, flags) < 0)
+                if (errno != EINTR)
+                        return errno;
+        return 0;
+}
+
 /* Sends the empty message.  True: the peer is gone. */
 static bool probe(struct faas_transport *t, const struct fa_zpeer *peer) {
         uint8_t id[ROUTING_ID_LEN];
+        int error;
 
         put_id(id, peer->number);
-        if (zmq_send(t->z.sock, id, sizeof(id), ZMQ_DONTWAIT | ZMQ_SNDMORE) < 0)
-                return errno == EHOSTUNREACH;
-        (void)zmq_send(t->z.sock, "", 0, ZMQ_DONTWAIT);
-        return false;
+        error = put_frame(t, id, sizeof(id), true);
+        if (!error) /* must go too: what is sent next would be taken for it */
+                (void)put_frame(t, "", 0, false);
+        return error == EHOSTUNREACH;
 }
 
 /* Probes whom it is time to probe. */
@@ -390,17 +404,6 @@ static int no_room(struct faas_transport *t) {
         return FAAS_E_AGAIN;
 }
 
-/* Sends one frame. 0, or the errno. */
-static int put_frame(struct faas_transport *t, const void *p, size_t len, bool more) {
-        const int flags = ZMQ_DONTWAIT | (more ? ZMQ_SNDMORE : 0);
-
-        /* An interrupted call did nothing. */
-        while (zmq_send(t->z.sock, p, len, flags) < 0)
-                if (errno != EINTR)
-                        return errno;
-        return 0;
-}
-
 /* The first frame decides: once it is taken, so is the rest. */
 static int put_first(struct faas_transport *t, uint64_t peer, const struct fa_frames *f) {
         uint8_t id[ROUTING_ID_LEN];
@@ -418,8 +421,13 @@ static int put_message(struct faas_transport *t, uint64_t peer, const struct fa_
                 fa_zsock_settle(&t->z);
                 error = put_first(t, peer, f);
         }
+        if (error)
+                return error;
         for (size_t i = t->end == FAAS_TRANSPORT_CONNECT ? 1 : 0; !error && i < f->n; i++)
                 error = put_frame(t, f->v[i]->p, f->v[i]->len, i + 1 < f->n);
+        /* Without memory: it ends here, or the next would be taken for the rest of it. */
+        if (error)
+                (void)put_frame(t, "", 0, false);
         return error;
 }
 

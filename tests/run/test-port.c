@@ -1,76 +1,109 @@
-/* test-port.c - a port in front of a transport that this test plays */
+/*
+ * test-port.c - a port over a transport that brings what no peer should send
+ */
 #undef NDEBUG
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
 #include <criterion/criterion.h>
 
-#include "base/clock.h"
-#include "base/log.h"
+#include <faas/error.h>
+
 #include "run/port.h"
+#include "th-alloc.h"
 
-enum { FLOOD = 10000 };
+enum { FRAMES = 3 };
 
-static unsigned n_lines, n_read;
+static const char garbage[] = "no message of ours";
+static unsigned n_released[FRAMES];
+static struct faas_frame frames[FRAMES];
 
-static void sink(void *userdata, enum faas_log_level level, const char *line) {
-        (void)userdata, (void)level, (void)line;
-        n_lines++;
+static void release(void *owner) {
+        ++*(unsigned *)owner;
 }
 
-static int open_end(struct faas_transport **ret, const struct faas_transport_cfg *cfg) {
+static int fake_open(struct faas_transport **ret, const struct faas_transport_cfg *cfg) {
         (void)cfg;
-        *ret = (struct faas_transport *)&n_read;
+        *ret = (struct faas_transport *)frames; /* any pointer */
         return 0;
 }
 
-static void close_end(struct faas_transport *t) {
+static void fake_close(struct faas_transport *t) {
         (void)t;
 }
 
-static int fd(const struct faas_transport *t) {
+static int fake_fd(const struct faas_transport *t) {
         (void)t;
         return -1;
 }
 
-/* A thousand peers who speak something else. */
-static int garbage(struct faas_transport *t, struct faas_transport_event *ret) {
-        static const struct faas_frame frame = {.p = "GET / HTTP/1.1", .len = 14};
-
+/* There is always one more. */
+static int fake_recv(struct faas_transport *t, struct faas_transport_event *ret) {
         (void)t;
-        if (n_read == FLOOD)
-                return FAAS_E_AGAIN;
-        *ret = (struct faas_transport_event){.kind = FAAS_TRANSPORT_MESSAGE,
-                                             .peer = n_read++ % 1000,
-                                             .frames = &frame,
-                                             .n_frames = 1};
+        for (unsigned i = 0; i < FRAMES; i++)
+                frames[i] = (struct faas_frame){garbage, sizeof(garbage), release, &n_released[i]};
+        *ret = (struct faas_transport_event){
+                .kind = FAAS_TRANSPORT_MESSAGE, .peer = 7, .frames = frames, .n_frames = FRAMES};
         return 0;
 }
 
-static int swallow(struct faas_transport *t, uint64_t peer, struct faas_message *m) {
-        (void)t, (void)peer;
+static int fake_send(struct faas_transport *t, uint64_t peer, struct faas_message *m) {
+        (void)t;
+        (void)peer;
         faas_message_free(m);
         return 0;
 }
 
-Test(port, a_flood_of_garbage_is_counted_and_does_not_flood_the_log) {
-        static const struct faas_transport_ops ops = {.struct_size = sizeof(ops),
-                                                      .version = FAAS_TRANSPORT_VERSION,
-                                                      .name = "garbage",
-                                                      .open = open_end,
-                                                      .close = close_end,
-                                                      .fd = fd,
-                                                      .recv = garbage,
-                                                      .send = swallow};
-        const struct fa_transport_row row = {.ops = &ops};
+static const struct faas_transport_ops fake = {
+        .struct_size = sizeof(fake),
+        .version = FAAS_TRANSPORT_VERSION,
+        .name = "fake",
+        .open = fake_open,
+        .close = fake_close,
+        .fd = fake_fd,
+        .recv = fake_recv,
+        .send = fake_send,
+};
+
+static struct fa_port *open_port(void) {
+        const struct fa_transport_row row = {.ops = &fake};
         const struct faas_transport_cfg cfg = {.end = FAAS_TRANSPORT_LISTEN};
-        struct fa_port_stats stats;
         struct fa_port *p = NULL;
+
+        cr_assert_eq(fa_port_open(&p, &row, &cfg, 0), 0);
+        memset(n_released, 0, sizeof(n_released));
+        return p;
+}
+
+/* Else a turn that reads a bounded number of messages would have no bound. */
+Test(port, who_sends_nothing_but_garbage_does_not_keep_the_reader, .timeout = 20) {
+        struct fa_port *p = open_port();
+        struct fa_port_stats stats;
         struct fa_event ev;
 
-        faas_set_log(sink, NULL, FAAS_LOG_DEBUG);
-        cr_assert_eq(fa_port_open(&p, &row, &cfg, 0), 0);
-        cr_assert_eq(fa_port_recv(p, &ev, FA_NS_PER_S), FAAS_E_AGAIN);
-        fa_port_stats(p, &stats);
-        cr_assert_eq(stats.bad, FLOOD);
-        cr_assert_leq(n_lines, FA_LOG_LINES_MAX);
-        cr_assert_gt(n_lines, 0);
+        for (unsigned i = 1; i <= 10; i++) {
+                cr_assert_eq(fa_port_recv(p, &ev, 1), FAAS_E_PROTO);
+                fa_port_stats(p, &stats);
+                cr_assert_eq(stats.bad, i);
+        }
         fa_port_close(p);
+}
+
+Test(port, each_frame_is_given_back_once_whatever_allocation_fails) {
+        bool failed = true;
+
+        for (uint64_t k = 1; failed; k++) {
+                struct fa_port *p = open_port();
+                struct fa_event ev;
+
+                th_alloc_fail_at(k);
+                cr_assert_eq(fa_port_recv(p, &ev, 1), FAAS_E_PROTO);
+                failed = th_alloc_failed();
+                th_alloc_fail_at(0);
+                for (unsigned i = 0; i < FRAMES; i++)
+                        cr_assert_eq(n_released[i], 1, "allocation %d: frame %u: %u times", (int)k,
+                                     i, n_released[i]);
+                fa_port_close(p);
+        }
 }

@@ -154,6 +154,24 @@ ended "$run" 6
 ended "$map" 6
 [ -s run.err ] && [ -s map.err ] || die "why they gave up"
 
+# A line without room, and shorter ones behind it that have some: still one line out for each in.
+start "$dispatcher" -p 0 --print-url --queue-bytes 64K >narrow.url 2>/dev/null
+narrow=$started
+until_true 20 [ -s narrow.url ]
+python3 -c 'for i in range(20): print("a%d" % i)
+print("b" * 62500)
+for i in range(20): print("c%d" % i)' >narrow.lines
+"$faas" --url "$(cat narrow.url)" map echo <narrow.lines >narrow.out 2>narrow.err &
+map=$!
+pids="$pids $map"
+n_queued() { "$faas" --url "$(cat narrow.url)" stats | grep -qE "^queued +$1\$"; }
+until_true 20 n_queued 40
+start "$worker" -w 1 "$(cat narrow.url)" 2>/dev/null
+ended "$map" 0
+cmp narrow.lines narrow.out || die "map: a line that came late"
+[ ! -s narrow.err ] || die "map: a complaint about a line that came late"
+kill -9 "$started" "$narrow"
+
 # As JSON, and what goes wrong at the start.
 start "$dispatcher" -p 0 --json 2>dispatcher.log
 until_true 20 grep -q '"url":"tcp://127.0.0.1:[1-9]' dispatcher.log
