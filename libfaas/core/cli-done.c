@@ -49,7 +49,22 @@ size_t fa_cli_refused(const struct fa_cli *c) {
         return c->n_refused;
 }
 
+/*
+ * Only now the store may forget the result: who ends before it has taken it can ask for it again,
+ * as another process may.  It goes out with the next turn; if it is lost, the result expires.
+ */
+static void say_collected(struct fa_cli *c, const struct faas_id *id) {
+        struct fa_item *it;
+
+        if (!c->welcome)
+                return;
+        it = fa_outbox_item(&c->outbox, fa_cli_lane(c), FA_MSG_COLLECTED, c->epoch, 0, 0, 0, NULL);
+        if (it)
+                it->id = *id;
+}
+
 static void take(struct fa_cli *c, struct ctask *t, struct fa_cli_done *ret) {
+        say_collected(c, &t->node.key);
         ret->id = t->node.key;
         ret->strikes = t->strikes;
         ret->outcome = t->outcome;

@@ -267,7 +267,6 @@ static void on_done(struct fa_cli *c, const struct fa_item *it, uint64_t now_ns)
                 return;
         if (fa_state_final(it->state)) {
                 end(c, t, &o, it->strikes, now_ns);
-                fa_cli_send_id(c, FA_MSG_COLLECTED, &it->id, now_ns);
         } else if (it->state == FA_STATE_NOT_FOUND || it->state == FA_STATE_GONE) {
                 on_missing(c, t, it->state, now_ns);
         } else {

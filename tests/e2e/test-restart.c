@@ -135,3 +135,30 @@ Test(restart, a_second_signal_ends_a_dispatcher_at_once) {
         cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0, "status %x", (unsigned)status);
         cluster_end(&c);
 }
+
+static bool is_done(void *arg) {
+        struct cluster *c = arg;
+        struct faas_stats stats;
+
+        cr_assert_eq(faas_client_process(c->client),
+                     0); /* it has the result, and nobody takes it */
+        cluster_stats(c, &stats);
+        return stats.completed == 1;
+}
+
+Test(results, who_submits_and_goes_leaves_the_result_to_others) {
+        struct faas_result r = FAAS_RESULT_INIT;
+        struct cluster c;
+        struct faas_id id;
+
+        cluster_start(&c, "local", FAR);
+        cluster_submit(&c, "same", "x", &id);
+        cr_assert(th_until(is_done, &c, LONG_MS));
+        c.client = faas_client_close(c.client);
+        cr_assert_eq(faas_client_open(&c.client, c.url, NULL, NULL), 0, "%s", faas_error_text());
+        cr_assert_eq(faas_result(c.client, &id, &r), 0, "%s", faas_error_text());
+        cr_assert_eq(r.status, FAAS_COMPLETED);
+        cr_assert_str_eq(r.payload, "x");
+        faas_result_clear(&r);
+        cluster_end(&c);
+}
