@@ -36,7 +36,7 @@ def fail(payload):
 
 def sleep(payload):
     time.sleep(float(payload))
-    return payload
+    return b""
 
 
 FUNCTIONS = {"echo": bytes, "upper": bytes.upper, "fail": fail, "sleep": sleep}
@@ -51,8 +51,11 @@ def slot():
             answer = [0, "", FUNCTIONS[name](payload)]
         except Exception as error:
             answer = [FUNCTION, str(error), b""]
-        results.write(msgpack.packb(answer))
-        results.flush()
+        try:
+            results.write(msgpack.packb(answer))
+            results.flush()
+        except BrokenPipeError:  # the worker died
+            os._exit(0)
 
 
 class Handout:
@@ -76,7 +79,8 @@ class Door:
         self.socket.connect(url)
         self.epoch = self.session = self.seq = self.asked = 0
         self.interval, self.liveness, self.mode = 1.0, 3, 0
-        self.heard = self.hello_at = self.beat_at = 0.0
+        self.heard = self.beat_at = 0.0
+        self.hello_at = worker.now + self.interval  # at once when there is a connection, see turn()
 
     def send(self, name, *header, items=()):
         try:
@@ -84,6 +88,10 @@ class Door:
         except zmq.Again:
             pass  # lost, as every message may be
         self.beat_at = self.worker.now + self.interval
+
+    def hello(self):
+        self.send("HELLO", 1, self.worker.incarnation, "", f"worker.py {os.getpid()}")
+        self.hello_at = self.worker.now + self.interval
 
     def held(self):
         return [h for h in self.worker.handouts.values() if h.door is self and h.state != ENDED]
@@ -111,9 +119,8 @@ class Door:
         w = self.worker
         if not self.session or w.now >= self.heard + self.interval * self.liveness:
             if w.due(self.hello_at):
-                self.send("HELLO", 1, w.incarnation, "", f"worker.py {os.getpid()}")
-                self.hello_at = w.now + self.interval
-                w.due(self.hello_at)
+                self.hello()
+            w.due(self.hello_at)
         if not self.session:
             return
         w.due(self.heard + self.interval * self.liveness)
@@ -153,8 +160,7 @@ class Door:
 
     def on_welcome(self, epoch, header):
         if epoch == 0:  # it does not know us
-            self.hello_at = 0
-            return self.send("HELLO", 1, self.worker.incarnation, "", f"worker.py {os.getpid()}")
+            return self.hello()
         if header["from"] != self.epoch:  # what its predecessor gave is nobody's until ADOPT
             for h in self.held():
                 h.door = None
@@ -307,7 +313,7 @@ class Worker:
             self.drain()
         for door in self.doors:
             if door.monitor in ready and recv_monitor_message(door.monitor):
-                door.send("HELLO", 1, self.incarnation, "", f"worker.py {os.getpid()}")
+                door.hello()
             if door.socket in ready:
                 door.receive()
         if self.slot and self.slot.stdout.fileno() in ready:
