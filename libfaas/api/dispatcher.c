@@ -6,7 +6,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <faas/client.h>
 #include <faas/dispatcher.h>
 
 #include "api/cfg.h"

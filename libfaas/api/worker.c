@@ -7,7 +7,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <faas/client.h>
 #include <faas/worker.h>
 
 #include "api/cfg.h"
