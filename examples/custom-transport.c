@@ -61,6 +61,7 @@ struct link {
 
 struct faas_transport {
         enum faas_transport_end end;
+        pid_t pid; /* who opened it: a fork of it shares the descriptors, and only closes its own */
         int epoll, listener;
         struct sockaddr_un addr;
         struct link *links;
@@ -193,12 +194,16 @@ static void push_out(struct faas_transport *t, struct link *l) {
 }
 
 static void pipes_close(struct faas_transport *t) {
+        int mine = t->pid == getpid();
+
         while (t->links) {
-                push_out(t, t->links);
+                if (mine)
+                        push_out(t, t->links);
                 free_link(t, t->links);
         }
         if (t->listener >= 0) {
-                unlink(t->addr.sun_path);
+                if (mine)
+                        unlink(t->addr.sun_path);
                 close(t->listener);
         }
         if (t->epoll >= 0)
@@ -218,6 +223,7 @@ static int pipes_open(struct faas_transport **ret, const struct faas_transport_c
         if (!t)
                 return -ENOMEM;
         t->end = cfg->end;
+        t->pid = getpid();
         t->listener = -1;
         t->redial_ns = NEVER;
         t->addr.sun_family = AF_UNIX;

@@ -14,6 +14,11 @@
  * calls nothing is sent or read: a program with open tasks calls faas_client_process() whenever
  * faas_client_fd() is readable, or waits.
  *
+ * A call that needs an answer waits for it, also over "inproc://".  So a thread that steps the
+ * dispatcher itself must not be the client's too: nobody would take the dispatcher's turns
+ * meanwhile, and a submit would end with FAAS_E_UNAVAILABLE.  Give the dispatcher a thread, or use
+ * "local:", which has one inside that the client's own calls step.
+ *
  * Threads, for every call here: one thread at a time per client; different clients are independent.
  * After fork() the child must not use a client of the parent: every call gives FAAS_E_FORKED, and
  * only faas_client_close() frees its memory (the parent's slots are left alone).
@@ -44,14 +49,11 @@ struct faas_client_cfg {
         uint32_t queue_tasks;       /* local: tasks in the store; 0: 4,194,304 */
         uint64_t queue_bytes;   /* local: bytes of the open ones, payloads and records; 0: 1 GiB */
         uint32_t result_ttl_ms; /* local: how long an uncollected result is kept; 0: 3,600,000 */
-        uint32_t flags;         /* FAAS_CLIENT_* */
+        uint32_t flags;         /* local: FAAS_CLIENT_BUILTINS */
 };
 
 #define FAAS_CLIENT_CFG_INIT                                                                       \
         { sizeof(struct faas_client_cfg), 0, 0, 0, 0, 0, 0, 0 }
-
-/* local: also offer the built-in functions: noop, echo, sleep, heavy, xheavy, fail, crash. */
-#define FAAS_CLIENT_BUILTINS 1u
 
 /**
  * faas_client_open() - get ready to submit
@@ -101,7 +103,8 @@ int faas_client_open(struct faas_client **ret,
  * from faas_result() of another client.
  *
  * Blocking: milliseconds.
- * Return:   NULL, so that "c = faas_client_close(c)" leaves nothing dangling.
+ * Return:   NULL, so that "c = faas_client_close(c)" leaves nothing dangling; @c itself, still
+ *           open, inside the callback, where this may not be called.
  */
 struct faas_client *faas_client_close(struct faas_client *c);
 

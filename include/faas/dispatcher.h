@@ -6,8 +6,10 @@
  * faas-dispatcher is this header and an option parser.
  *
  * Threads: one thread at a time per dispatcher; different ones are independent, also in one
- * process.  After fork() the child must not use it: FAAS_E_FORKED; faas_dispatcher_free() frees
- * the child's memory only.
+ * process.  A client or worker of the same process may reach it by "inproc://", but a client needs
+ * another thread: its calls wait for this one's turns (faas/client.h).  After fork() the child must
+ * not use it: FAAS_E_FORKED; faas_dispatcher_free() frees the child's memory only, and what ZeroMQ
+ * had opened stays open in the child until it ends or calls exec.
  */
 #ifndef FAAS_DISPATCHER_H
 #define FAAS_DISPATCHER_H
@@ -50,9 +52,9 @@ struct faas_dispatcher_cfg {
         uint32_t result_ttl_ms; /* how long an uncollected result is kept; 0: 3,600,000 */
         uint32_t window_tasks;  /* what each client may have open; 0: 1,048,576 */
         uint64_t window_bytes;  /* bytes of their payloads; 0: 512 MiB */
-        int stop_fd; /* faas_dispatcher_run(): -1, or a pipe, eventfd or signalfd.  Each time it
-                        becomes readable is one faas_dispatcher_stop(); end of file ends it at once
-                      */
+        int stop_fd; /* -1, or a pipe, eventfd or signalfd that is this dispatcher's alone and stays
+                        open as long as it, and the caller's.  run() and step() read it: each time
+                        it is readable is one faas_dispatcher_stop(), end of file ends it at once */
 };
 
 #define FAAS_DISPATCHER_CFG_INIT                                                                   \
@@ -74,9 +76,11 @@ struct faas_dispatcher_cfg {
  * Outputs:  @ret is set on 0 and untouched otherwise.
  *
  * Return: 0; FAAS_E_NOENT unknown transport, store or scheme, or no such module; FAAS_E_VERSION,
- *         FAAS_E_EXISTS, FAAS_E_LIMIT of functions and modules as in faas_client_open();
+ *         FAAS_E_EXISTS, FAAS_E_LIMIT of functions, modules and slots as in faas_client_open();
  *         -EADDRINUSE somebody listens there; -EACCES, -EADDRNOTAVAIL; -EINVAL a malformed URL or
- *         @cfg; -EMFILE, -ENOMEM.  faas_error_text() names what was wrong.
+ *         @cfg; -EBADF, -EPERM cfg.stop_fd cannot be polled; "local": -ENOENT, -ECHILD, -ETIMEDOUT,
+ *         -EAGAIN as faas_client_open(); -EMFILE, -ENOMEM; what a registered transport's open()
+ *         returns.  faas_error_text() names what was wrong.
  */
 int faas_dispatcher_new(struct faas_dispatcher **ret, const struct faas_dispatcher_cfg *cfg);
 
@@ -85,9 +89,10 @@ int faas_dispatcher_new(struct faas_dispatcher **ret, const struct faas_dispatch
  * @d:           dispatcher
  * @timeout_ms:  how long to wait for something to do; 0: not at all; negative: as long as it takes
  *
- * One turn: a bounded number of messages is read, judged, committed to the store and answered.
+ * One turn: a bounded number of messages is read, judged, committed to the store and answered.  A
+ * signal ends the wait early.
  *
- * Blocking: at most @timeout_ms.
+ * Blocking: at most @timeout_ms; not at all when it was asked to stop and has nothing left to do.
  * Return:   0; FAAS_E_GONE it was stopped and is done: free it; FAAS_E_FENCED another dispatcher
  *           of its name or over its partitions took over: free it; FAAS_E_FORKED; negative errno:
  *           broken.
@@ -132,7 +137,7 @@ int faas_dispatcher_run(const struct faas_dispatcher_cfg *cfg);
  * Readable (level-triggered) when faas_dispatcher_step(d, 0) has something to do.  The same for its
  * whole life; never read, write or close it.
  *
- * Return: a file descriptor; -EINVAL.
+ * Return: a file descriptor; -EINVAL, also in a fork.
  */
 int faas_dispatcher_fd(const struct faas_dispatcher *d);
 
@@ -142,7 +147,7 @@ int faas_dispatcher_fd(const struct faas_dispatcher *d);
  *
  * With the real port where cfg.listen said "*".
  *
- * Return: the dispatcher's, valid until it is freed; "" for NULL.
+ * Return: the dispatcher's, valid until it is freed; "" for NULL.  Also in a fork.
  */
 const char *faas_dispatcher_url(const struct faas_dispatcher *d);
 

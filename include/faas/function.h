@@ -77,6 +77,10 @@ int faas_call_fail(struct faas_call *call, const char *fmt, ...)
 #endif
         ;
 
+/* cfg.flags of a client ("local:" only), a worker or a dispatcher: also offer the built-in
+ * functions: noop, echo, sleep, heavy, xheavy, fail, crash. */
+#define FAAS_CLIENT_BUILTINS 1u
+
 /* The module format: what --load and "local:4?load=file.so" look for in a shared object. */
 #define FAAS_MODULE_ABI 1u
 

@@ -66,7 +66,8 @@ enum faas_credit {
                                 */
 };
 
-/* What open() is told; borrowed during the call. */
+/* What open() is told; borrowed during the call.  New members come at the end: a transport that was
+ * compiled with a later header reads those only that struct_size has room for. */
 struct faas_transport_cfg {
         size_t struct_size; /* as the library was compiled with */
         enum faas_transport_end end;
@@ -89,7 +90,8 @@ enum faas_transport_event_kind {
                                connection broke, and UP follows when it is there again */
 };
 
-/* What recv() brings. */
+/* What recv() brings; all zeros before.  Event and frame never grow within one version of the
+ * table, as one side makes what the other reads. */
 struct faas_transport_event {
         enum faas_transport_event_kind kind;
         /* LISTEN: the transport's own number for the peer, below 2^56, never used twice in the life

@@ -57,8 +57,13 @@ struct faas_worker_stats {
  * of the program, and for modules.  Does not wait for a dispatcher, which may come later, go, and
  * come back: the worker registers whenever it is there.
  *
- * Return: 0; FAAS_E_NOENT, FAAS_E_VERSION, FAAS_E_EXISTS, FAAS_E_LIMIT as faas_client_open();
- *         -EINVAL a malformed URL or @cfg, or no function at all; -EMFILE, -EAGAIN, -ENOMEM.
+ * Blocking: as faas_client_open() of "local:".
+ * Outputs:  @ret is set on 0 and untouched otherwise.
+ *
+ * Return: 0; FAAS_E_NOENT, FAAS_E_VERSION, FAAS_E_EXISTS, FAAS_E_LIMIT, -ENOENT, -ECHILD,
+ *         -ETIMEDOUT as faas_client_open(); -EINVAL a malformed URL or @cfg, or no function at all;
+ *         -EBADF, -EPERM cfg.stop_fd cannot be polled; -EMFILE, -EAGAIN, -ENOMEM.
+ *         faas_error_text() names what was wrong.
  */
 int faas_worker_new(struct faas_worker **ret, const struct faas_worker_cfg *cfg);
 
@@ -67,8 +72,9 @@ int faas_worker_new(struct faas_worker **ret, const struct faas_worker_cfg *cfg)
  * @w:           worker
  * @timeout_ms:  how long to wait for something to do; 0: not at all; negative: as long as it takes
  *
- * Return: 0; FAAS_E_GONE it was stopped and is done: free it; FAAS_E_FORKED; negative errno:
- *         broken (its slots cannot be started).
+ * Blocking: at most @timeout_ms; not at all when it was asked to stop and has nothing left to do.
+ * Return:   0, also after a signal; FAAS_E_GONE it was stopped and is done: free it; FAAS_E_FORKED;
+ *           negative errno: broken (its slots cannot be started, or a transport failed for good).
  */
 int faas_worker_step(struct faas_worker *w, int timeout_ms);
 
@@ -100,14 +106,29 @@ struct faas_worker *faas_worker_free(struct faas_worker *w);
  * faas_worker_run() - new, step until it is stopped, free
  * @cfg: as for faas_worker_new(); see cfg.stop_fd
  *
+ * Blocking: until it is stopped.
  * Return: 0 it was stopped; else as faas_worker_new() and faas_worker_step().
  */
 int faas_worker_run(const struct faas_worker_cfg *cfg);
 
-/* As faas_dispatcher_fd(). */
+/**
+ * faas_worker_fd() - what an event loop polls
+ * @w: worker
+ *
+ * Readable (level-triggered) when faas_worker_step(w, 0) has something to do.  The same for its
+ * whole life; never read, write or close it.
+ *
+ * Return: a file descriptor; -EINVAL, also in a fork.
+ */
 int faas_worker_fd(const struct faas_worker *w);
 
-/* Fills *ret. 0; FAAS_E_FORKED; -EINVAL. */
+/**
+ * faas_worker_stats() - its numbers
+ * @w:    worker
+ * @ret:  filled
+ *
+ * Return: 0; FAAS_E_FORKED; -EINVAL.
+ */
 int faas_worker_stats(const struct faas_worker *w, struct faas_worker_stats *ret);
 
 #ifdef __cplusplus

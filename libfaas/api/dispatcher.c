@@ -6,7 +6,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <faas/client.h>
 #include <faas/dispatcher.h>
 
 #include "api/cfg.h"
@@ -93,7 +92,8 @@ FA_PUBLIC int faas_dispatcher_new(struct faas_dispatcher **ret,
         if (r) {
                 free(d->table);
                 free(d);
-                return r;
+                /* Where it was missing nobody knows, and an older text would mislead. */
+                return r == -ENOMEM ? fa_error(r, "no memory for a dispatcher") : r;
         }
         *ret = d;
         return 0;

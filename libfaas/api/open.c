@@ -203,7 +203,8 @@ FA_PUBLIC int faas_client_open(struct faas_client **ret,
                 r = open_it(c, &u, &full);
         if (r) {
                 client_free(c);
-                return r;
+                /* Where it was missing nobody knows, and an older text would mislead. */
+                return r == -ENOMEM ? fa_error(r, "no memory for a client") : r;
         }
         *ret = c;
         return 0;

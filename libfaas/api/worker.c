@@ -7,7 +7,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <faas/client.h>
 #include <faas/worker.h>
 
 #include "api/cfg.h"
@@ -87,7 +86,8 @@ FA_PUBLIC int faas_worker_new(struct faas_worker **ret, const struct faas_worker
                 if (w)
                         free(w->table);
                 free(w);
-                return r;
+                /* Where it was missing nobody knows, and an older text would mislead. */
+                return r == -ENOMEM ? fa_error(r, "no memory for a worker") : r;
         }
         *ret = w;
         return 0;

@@ -38,6 +38,7 @@ struct fa_dispatcher {
         uint64_t start_ns;
         uint64_t lost_workers; /* as last logged */
         struct fa_log_rate log_lost;
+        bool ended; /* a peer may be gone since */
 };
 
 /* ---- a turn ---- */
@@ -60,6 +61,9 @@ static int input(struct fa_dispatcher *d, struct fa_port *p, struct fa_event *ev
                                now_ns);
         else
                 r = fa_disp_input(d->disp, ev, now_ns);
+        /* A worker that starts anew says HELLO, and ends what it was. */
+        d->ended |= ev->kind != FA_EV_MSG || ev->msg->type == FA_MSG_HELLO ||
+                    ev->msg->type == FA_MSG_DISCONNECT;
         if (ev->kind == FA_EV_MSG)
                 fa_msg_free(ev->msg);
         return r;
@@ -114,9 +118,8 @@ static void send_all(struct fa_dispatcher *d, uint64_t now_ns) {
                         fa_port_flush(d->ports[i], now_ns);
 }
 
-static void note(struct fa_dispatcher *d, uint64_t now_ns) {
+static struct fa_port_stats port_stats(const struct fa_dispatcher *d) {
         struct fa_port_stats all = {0, 0};
-        struct fa_disp_stats stats;
 
         for (unsigned i = 0; i < _PORT_N; i++) {
                 struct fa_port_stats one = {0, 0};
@@ -125,7 +128,18 @@ static void note(struct fa_dispatcher *d, uint64_t now_ns) {
                 all.bad += one.bad;
                 all.dropped += one.dropped;
         }
-        fa_disp_note(d->disp, all.bad, all.dropped);
+        return all;
+}
+
+/* Counting the workers looks at each peer, so it is done only when one may be gone. */
+static void note(struct fa_dispatcher *d, uint64_t now_ns) {
+        const struct fa_port_stats ports = port_stats(d);
+        struct fa_disp_stats stats;
+
+        fa_disp_note(d->disp, ports.bad, ports.dropped);
+        if (!d->ended)
+                return;
+        d->ended = false;
         fa_disp_stats(d->disp, &stats);
         if (stats.lost_workers != d->lost_workers &&
             fa_log_rate(&d->log_lost, FAAS_LOG_WARNING, now_ns))
@@ -145,8 +159,10 @@ static int turn(void *shell, uint64_t now_ns) {
                 return r;
         if (fa_store_deadline(d->store) <= now_ns)
                 fa_store_tick(d->store, now_ns);
-        if (fa_disp_deadline(d->disp) <= now_ns)
+        if (fa_disp_deadline(d->disp) <= now_ns) {
                 fa_disp_tick(d->disp, now_ns);
+                d->ended = true;
+        }
         r = commit(d, now_ns);
         if (r)
                 return r;
@@ -324,6 +340,7 @@ const char *fa_dispatcher_url(const struct fa_dispatcher *d) {
 }
 
 void fa_dispatcher_stats(const struct fa_dispatcher *d, struct faas_stats *ret) {
+        const struct fa_port_stats ports = port_stats(d);
         struct fa_disp_stats s;
 
         fa_disp_stats(d->disp, &s);
@@ -347,11 +364,6 @@ void fa_dispatcher_stats(const struct fa_dispatcher *d, struct faas_stats *ret) 
                 .slots = s.n_slots,
                 .clients = s.n_clients,
         };
-        for (unsigned i = 0; i < _PORT_N; i++) {
-                struct fa_port_stats one = {0, 0};
-                if (d->ports[i])
-                        fa_port_stats(d->ports[i], &one);
-                ret->bad_messages += one.bad;
-                ret->dropped += one.dropped;
-        }
+        ret->bad_messages = ports.bad;
+        ret->dropped = ports.dropped;
 }

@@ -12,7 +12,8 @@
 
 struct fa_dispatcher;
 
-/* cfg: complete, no member left 0 that has a default.  As faas_dispatcher_new(). */
+/* cfg: with the defaults of api/dispatcher.c; a limit that is 0 has the store's or the machine's.
+ * As faas_dispatcher_new(). */
 int fa_dispatcher_open(struct fa_dispatcher **ret, const struct faas_dispatcher_cfg *cfg);
 struct fa_dispatcher *fa_dispatcher_close(struct fa_dispatcher *d); /* NULL is fine; returns NULL */
 

@@ -7,7 +7,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include <faas/client.h>
+#include <faas/error.h>
 
 #include "base/clock.h"
 #include "base/error.h"

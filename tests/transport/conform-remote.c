@@ -65,6 +65,33 @@ Test(conform_remote, a_killed_peer_is_told_once_after_what_it_said) {
         bed_close(&b);
 }
 
+Test(conform_remote, a_fork_that_closes_its_copies_is_not_seen_elsewhere) {
+        struct bed b;
+        uint64_t peer, another;
+        struct got *g;
+        int status = -1;
+
+        bed_open(&b);
+        struct end *far = bed_meet(&b, &peer);
+        const pid_t pid = fork();
+        cr_assert_geq(pid, 0);
+        if (pid == 0) {
+                b.row->close(far->t);
+                b.row->close(b.near->t);
+                _exit(0);
+        }
+        cr_assert_eq(waitpid(pid, &status, 0), pid);
+        cr_assert_eq(status, 0);
+        end_send(&b, far, 0, message(7, 1, 10));
+        g = bed_expect(&b, b.near, FAAS_TRANSPORT_MESSAGE);
+        cr_assert_eq(g->peer, peer);
+        cr_assert_eq(number_of(g), 7);
+        got_free(g);
+        (void)bed_meet(&b, &another); /* the address still stands */
+        cr_assert_neq(another, peer);
+        bed_close(&b);
+}
+
 Test(conform_remote, a_dispatcher_that_goes_and_comes_back_is_down_and_up) {
         struct bed b;
         uint64_t peer;
