@@ -310,15 +310,20 @@ void fa_work_slot_input(struct fa_work *w, const struct fa_event *ev, uint64_t n
         }
 }
 
-/* Waiting: it goes at once.  In a slot: recalled if it has not started, else its slot is killed. */
+/*
+ * Waiting: it goes at once.  In a slot: recalled if it has not started, else its slot is killed.
+ * Whoever says so does not count it any more: if I did, my grant would be one too high until it has
+ * ended, and what is sent for that one would be given back, again and again.
+ */
 void fa_work_cancel(struct fa_work *w, struct held *h) {
         struct slot *s;
 
+        if (h->from && h->state != HELD_RESULT)
+                h->from->n_held--;
+        h->from = NULL;
         if (h->state != HELD_SLOT) {
                 if (h->state == HELD_WAITING)
                         w->n_waiting--;
-                if (h->state == HELD_WAITING && h->from)
-                        h->from->n_held--;
                 fa_work_held_free(w, h);
                 return;
         }

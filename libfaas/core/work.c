@@ -249,7 +249,7 @@ static void on_answer(struct fa_work *w,
 static void on_adopt(struct fa_work *w, struct link *l, const struct fa_item *it) {
         struct held *h = held_find(w, &it->id, &it->fence);
 
-        if (!h || h->from == l)
+        if (!h || h->from == l || h->dropped)
                 return;
         if (h->state != HELD_RESULT) {
                 if (h->from)

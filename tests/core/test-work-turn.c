@@ -236,6 +236,14 @@ static int turn(void) {
         return passes;
 }
 
+static void cancel(uint32_t number) {
+        struct fa_item it = {.id = {{0}}};
+        struct fa_msg m = {.type = FA_MSG_CANCEL, .items = &it, .n_items = 1};
+
+        memcpy(it.id.b, &number, sizeof(number));
+        bench_say(&rig.bench, CLIENT, &m);
+}
+
 static void submit(const char *function) {
         struct fa_item it = {.function = {(const uint8_t *)function, 1}};
         struct fa_msg m = {.type = FA_MSG_SUBMIT, .items = &it, .n_items = 1};
@@ -261,6 +269,8 @@ Test(turn, a_turn_of_dispatcher_and_worker_ends) {
                         struct fa_event ev;
                         for (uint32_t n = pick(4); n; n--)
                                 submit(names[pick(2)]);
+                        if (rig.next_id && !pick(8))
+                                cancel(rig.next_id - pick(FA_MIN(rig.next_id, 8)));
                         ev = slot_event(&o);
                         pass_time();
                         rig.bench.now_ns = rig.now_ns;
