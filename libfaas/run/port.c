@@ -20,19 +20,23 @@
 
 #define PARKED_MAX 16384                  /* messages that wait for room */
 #define PARKED_BYTES (UINT64_C(64) << 20) /* and their payloads; one message always may */
-#define PARKED_RETRY_NS FA_NS_PER_MS      /* room is not announced: it is tried again */
-#define BLOCKED_MAX 64                    /* peers without room that one pass goes round */
-#define REFUSE_NS FA_NS_PER_S             /* a peer is told what it did wrong so often */
+/* Room is not announced: it is tried again, the less often the longer there is none. */
+#define RETRY_MIN_NS FA_NS_PER_MS
+#define RETRY_MAX_NS (64 * FA_NS_PER_MS)
+#define BLOCKED_MAX 64        /* peers without room that one pass goes round */
+#define REFUSE_NS FA_NS_PER_S /* a peer is told what it did wrong so often */
 
 /* What is known of the peer behind a number: until it is gone. */
 struct peer {
         struct fa_map_node node;
         uint64_t refused_ns; /* when it was last told so */
-        uint8_t role;        /* _FA_ROLE_N: it has not said */
+        uint32_t n_parked;
+        uint8_t role; /* _FA_ROLE_N: it has not said */
 };
 
 struct parked {
         struct fa_list link;
+        struct peer *peer;
         uint64_t to;
         struct fa_msg *msg;
         size_t bytes;
@@ -43,10 +47,10 @@ struct fa_port {
         struct faas_transport *t;
         uint64_t base; /* of the peers' numbers */
         bool connects;
-        struct fa_map peers; /* LISTEN */
+        struct fa_map peers; /* LISTEN; CONNECT: the one, if something waits for it */
         struct fa_list parked;
         size_t n_parked;
-        uint64_t parked_bytes, retry_ns;
+        uint64_t parked_bytes, retry_ns, pause_ns;
         struct fa_frames frames; /* of the message being read */
         struct fa_port_stats stats;
         struct fa_log_rate log;
@@ -85,6 +89,7 @@ static struct peer *peer_get(struct fa_port *p, uint64_t number) {
 
 static void unpark(struct fa_port *p, struct parked *w) {
         fa_list_remove(&w->link);
+        w->peer->n_parked--;
         p->n_parked--;
         p->parked_bytes -= w->bytes;
         fa_msg_free(w->msg);
@@ -95,20 +100,22 @@ static void unpark(struct fa_port *p, struct parked *w) {
 static void peer_gone(struct fa_port *p, uint64_t number) {
         struct faas_id key = key_of(number);
         struct fa_map_node *n = fa_map_find(&p->peers, &key);
+        struct peer *peer;
         struct fa_list *it;
         struct fa_list *tmp;
 
-        if (n) {
-                fa_map_remove(&p->peers, n);
-                free(fa_container_of(n, struct peer, node));
-        }
-        if (!p->n_parked)
+        if (!n)
                 return;
-        fa_list_for_each_safe (it, tmp, &p->parked) {
-                struct parked *w = fa_list_entry(it, struct parked, link);
-                if (w->to == number)
-                        unpark(p, w);
+        peer = fa_container_of(n, struct peer, node);
+        if (peer->n_parked) {
+                fa_list_for_each_safe (it, tmp, &p->parked) {
+                        struct parked *w = fa_list_entry(it, struct parked, link);
+                        if (w->peer == peer)
+                                unpark(p, w);
+                }
         }
+        fa_map_remove(&p->peers, n);
+        free(peer);
 }
 
 /* ---- writing ---- */
@@ -121,13 +128,12 @@ static size_t payload_bytes(const struct fa_msg *m) {
         return n;
 }
 
+/* Not by looking through what waits: who does not read makes that long, and slow for all. */
 static bool waits(const struct fa_port *p, uint64_t number) {
-        struct fa_list *it;
+        struct faas_id key = key_of(number);
+        struct fa_map_node *n = fa_map_find(&p->peers, &key);
 
-        fa_list_for_each (it, &p->parked)
-                if (fa_list_entry(it, struct parked, link)->to == number)
-                        return true;
-        return false;
+        return n && fa_container_of(n, struct peer, node)->n_parked;
 }
 
 static void drop(struct fa_port *p, struct fa_msg *m) {
@@ -137,22 +143,28 @@ static void drop(struct fa_port *p, struct fa_msg *m) {
 
 static void park(struct fa_port *p, uint64_t number, struct fa_msg *m, uint64_t now_ns) {
         size_t bytes = payload_bytes(m);
+        struct peer *peer;
         struct parked *w;
 
         if (p->n_parked && (p->n_parked >= PARKED_MAX || p->parked_bytes + bytes > PARKED_BYTES)) {
                 drop(p, m);
                 return;
         }
-        w = malloc(sizeof(*w));
+        peer = peer_get(p, number);
+        w = peer ? malloc(sizeof(*w)) : NULL;
         if (!w) {
                 drop(p, m);
                 return;
         }
-        *w = (struct parked){.to = number, .msg = m, .bytes = bytes};
+        if (!p->n_parked) {
+                p->pause_ns = RETRY_MIN_NS;
+                p->retry_ns = now_ns + p->pause_ns;
+        }
+        *w = (struct parked){.peer = peer, .to = number, .msg = m, .bytes = bytes};
         fa_list_push_back(&p->parked, &w->link);
+        peer->n_parked++;
         p->n_parked++;
         p->parked_bytes += bytes;
-        p->retry_ns = now_ns + PARKED_RETRY_NS;
 }
 
 void fa_port_send(struct fa_port *p, uint64_t peer, struct fa_msg *m, uint64_t now_ns) {
@@ -170,9 +182,11 @@ void fa_port_send(struct fa_port *p, uint64_t peer, struct fa_msg *m, uint64_t n
                 drop(p, m);
 }
 
-static void retry(struct fa_port *p) {
+/* Did any find room? */
+static bool retry(struct fa_port *p) {
         uint64_t blocked[BLOCKED_MAX];
         size_t n_blocked = 0;
+        bool any = false;
         struct fa_list *it;
         struct fa_list *tmp;
 
@@ -188,7 +202,7 @@ static void retry(struct fa_port *p) {
                 r = p->ops->send(p->t, w->to, fa_message_of(w->msg));
                 if (r == FAAS_E_AGAIN) {
                         if (n_blocked == BLOCKED_MAX)
-                                return;
+                                break;
                         blocked[n_blocked++] = w->to;
                         continue;
                 }
@@ -197,13 +211,15 @@ static void retry(struct fa_port *p) {
                 else
                         w->msg = NULL;
                 unpark(p, w);
+                any = true;
         }
+        return any;
 }
 
 void fa_port_flush(struct fa_port *p, uint64_t now_ns) {
         if (p->n_parked && now_ns >= p->retry_ns) {
-                retry(p);
-                p->retry_ns = now_ns + PARKED_RETRY_NS;
+                p->pause_ns = retry(p) ? RETRY_MIN_NS : FA_MIN(p->pause_ns * 2, RETRY_MAX_NS);
+                p->retry_ns = now_ns + p->pause_ns;
         }
         if (p->ops->flush)
                 p->ops->flush(p->t);
