@@ -19,7 +19,8 @@ static pid_t start(const char *const argv[]) {
         if (pid == 0) {
                 prctl(PR_SET_PDEATHSIG, SIGKILL);
                 if (getppid() == parent)
-                        execv(argv[0], (char *const *)(uintptr_t)argv); /* it does not write there */
+                        execv(argv[0],
+                              (char *const *)(uintptr_t)argv); /* it does not write there */
                 perror(argv[0]);
                 _exit(127);
         }
