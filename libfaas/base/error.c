@@ -50,7 +50,7 @@ FA_PUBLIC const char *faas_error_text(void) {
         return error_text;
 }
 
-int fa_error(int r, const char *fmt, ...) {
+int(fa_error)(int r, const char *fmt, ...) {
         char buf[ERROR_TEXT_SIZE];
         va_list args;
 
