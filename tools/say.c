@@ -117,7 +117,8 @@ void fa_say_before(void (*hide)(void)) {
         make_room = hide;
 }
 
-static void say(enum faas_log_level level, const char *fmt, va_list args) {
+__attribute__((format(printf, 2, 0))) static void
+say(enum faas_log_level level, const char *fmt, va_list args) {
         char text[LINE_MAX_LEN];
 
         (void)vsnprintf(text, sizeof(text), fmt, args);

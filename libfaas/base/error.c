@@ -53,7 +53,7 @@ FA_PUBLIC const char *faas_error_text(void) {
         return error_texts[aside];
 }
 
-int fa_error(int r, const char *fmt, ...) {
+int(fa_error)(int r, const char *fmt, ...) {
         char buf[ERROR_TEXT_SIZE];
         va_list args;
 

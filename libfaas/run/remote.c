@@ -57,6 +57,7 @@ static int read_port(struct fa_remote *r, unsigned index, unsigned max, uint64_t
 static int read_all(struct fa_remote *r, uint64_t now_ns) {
         int more = 0;
 
+        assert(r->n_ports > 0);
         for (unsigned i = 0; i < r->n_ports; i++) {
                 unsigned index = (r->first + i) % r->n_ports;
                 int got = read_port(r, index, TURN_MESSAGES / r->n_ports, now_ns);

@@ -104,15 +104,13 @@ int fa_zaddr_parse(struct fa_zaddr *ret, const char *url, size_t len, bool liste
 /* Does anybody answer?  0 nobody; or the errno to refuse with. */
 static int somebody_at(const char *path) {
         struct sockaddr_un sa = {.sun_family = AF_UNIX};
-        int fd, r = 0;
-
-        fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        int r = 0;
+        int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
         if (fd < 0)
                 return errno;
         memcpy(sa.sun_path, path, strlen(path)); /* parse_ipc() has looked at the length */
-        if (connect(fd, (const struct sockaddr *)&sa, sizeof(sa)) == 0)
-                r = EADDRINUSE;
-        else if (errno == EAGAIN || errno == EPROTOTYPE) /* its queue is full; not a stream */
+        if (connect(fd, (const struct sockaddr *)&sa, sizeof(sa)) == 0 || errno == EAGAIN ||
+            errno == EPROTOTYPE) /* or its queue is full; or not a stream */
                 r = EADDRINUSE;
         else if (errno != ECONNREFUSED && errno != ENOENT)
                 r = errno;

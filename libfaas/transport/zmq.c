@@ -257,7 +257,8 @@ static bool probe(struct faas_transport *t, const struct fa_zpeer *peer) {
 
 /* Probes whom it is time to probe. */
 static void probe_suspects(struct faas_transport *t) {
-        struct fa_list *it, *next;
+        struct fa_list *it;
+        struct fa_list *next;
         uint64_t now;
 
         if (fa_list_empty(&t->peers.suspects))

@@ -109,8 +109,8 @@ static int open_monitor(struct fa_zsock *z, void *ctx, enum faas_transport_end e
         if (r)
                 return r;
         /* Not the socket's address: the name of the last that stood there may still be in use. */
-        snprintf(name, sizeof(name), "inproc://faas-monitor-%llu",
-                 atomic_fetch_add(&n_monitors, 1));
+        (void)snprintf(name, sizeof(name), "inproc://faas-monitor-%llu",
+                       atomic_fetch_add(&n_monitors, 1));
         if (end == FAAS_TRANSPORT_CONNECT)
                 events |= ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_CONNECT_RETRIED;
         if (zmq_socket_monitor(z->sock, name, events) < 0)
@@ -179,7 +179,7 @@ static int add_url(struct fa_zsock *z, const struct fa_zaddr *a) {
         z->url = all;
         if (had > 0)
                 all[had] = ',';
-        strcpy(all + had + (had > 0), url);
+        memcpy(all + had + (had > 0), url, strlen(url) + 1);
         z->n_urls++;
         return 0;
 }
