@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include <faas/client.h>
 #include <faas/dispatcher.h>
@@ -200,6 +201,19 @@ static int say_ready(const struct settings *s, const char *url) {
         return FA_EXIT_OK;
 }
 
+/*
+ * A connection is a descriptor, and the usual limit of 1,024 is one that we may raise.  When there
+ * are none left, those who still want to connect keep libzmq's thread busy until they give up.
+ */
+static void raise_limit(void) {
+        struct rlimit limit;
+
+        if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+                limit.rlim_cur = limit.rlim_max;
+                (void)setrlimit(RLIMIT_NOFILE, &limit);
+        }
+}
+
 static int run(const struct settings *s) {
         struct faas_dispatcher *d = NULL;
         int status;
@@ -240,5 +254,6 @@ int main(int argc, char **argv) {
                 fa_say_error("cannot wait for signals: %s", fa_errno_text(-s.cfg.stop_fd));
                 return FA_EXIT_ERROR;
         }
+        raise_limit();
         return run(&s);
 }

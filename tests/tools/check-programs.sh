@@ -172,6 +172,16 @@ cmp narrow.lines narrow.out || die "map: a line that came late"
 [ ! -s narrow.err ] || die "map: a complaint about a line that came late"
 kill -9 "$started" "$narrow"
 
+# It takes all the descriptors that it may have.
+: >url
+(exec prlimit --nofile=64: "$dispatcher" -p 0 --print-url >url 2>dispatcher.log) &
+pids="$pids $!"
+until_true 20 grep -q . url
+limits=$(awk '/^Max open files/ { print $4, $5 }' "/proc/$!/limits")
+[ "${limits% *}" = "${limits#* }" ] || die "descriptors: $limits"
+kill "$!"
+ended "$!" 0
+
 # As JSON, and what goes wrong at the start.
 start "$dispatcher" -p 0 --json 2>dispatcher.log
 until_true 20 grep -q '"url":"tcp://127.0.0.1:[1-9]' dispatcher.log
