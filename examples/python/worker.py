@@ -7,7 +7,8 @@
     echo hello | faas map --url tcp://127.0.0.1:5555 upper
 
 The functions run one at a time in a child process, this program again with --slot, so that the worker
-hears and answers while one of them computes, and can end it.  SIGTERM gives back what has not started.
+hears and answers while one of them computes, and can end it.  SIGTERM gives back what has not started,
+and waits for what runs and for the answers; a second one ends it at once.
 """
 import os
 import random
@@ -60,6 +61,7 @@ class Worker:
     def __init__(self, url):
         self.socket = zmq.Context.instance().socket(zmq.DEALER)
         self.socket.setsockopt(zmq.LINGER, 1000)
+        self.socket.setsockopt(zmq.IMMEDIATE, 1)  # no heap of HELLOs for a dispatcher that is away
         self.socket.connect(url)
         self.poller = zmq.Poller()
         self.poller.register(self.socket, zmq.POLLIN)
@@ -73,11 +75,12 @@ class Worker:
         signal.signal(signal.SIGTERM, self.drain)
 
     def send(self, name, *header, items=()):
+        self.beat_at = time.monotonic() + self.interval
         try:
             self.socket.send_multipart(wire.encode(name, self.epoch, header, items), zmq.DONTWAIT)
         except zmq.Again:
-            pass  # lost, as every message may be
-        self.beat_at = time.monotonic() + self.interval
+            return False  # no connection, or it is full: lost, as every message may be
+        return True
 
     def open(self):  # hand-outs without a result that this dispatcher counts
         return sum(h["state"] != ENDED and h["counted"] for h in self.held.values())
@@ -134,6 +137,8 @@ class Worker:
             for h in filter(None, (self.held.get(key_of(item)) for item in items)):
                 if name == "ADOPT":
                     h["counted"] = True
+                elif name == "NOT_MINE":
+                    h.setdefault("lost", self.heard + 30)
                 elif name in ("STALE", "CANCEL") or name == "ACK" and h["state"] == ENDED:
                     del self.held[key_of(h)]
                     if h is self.running:
@@ -188,16 +193,18 @@ class Worker:
         """What is due"""
         if not self.registered or now > self.heard + self.interval * self.liveness:
             if now > self.hello_at:
-                self.send("HELLO", 1, self.incarnation, "", f"worker.py {os.getpid()}")
-                self.hello_at = now + self.interval
+                if self.send("HELLO", 1, self.incarnation, "", f"worker.py {os.getpid()}"):
+                    self.hello_at = now + self.interval
             return
         if self.grant == 0:  # draining
             back = [key(h) for h in self.held.values() if h["state"] == WAITING]
             for i in range(0, len(back), 128):
                 self.send("RETURN", self.session, 0, items=back[i:i + 128])
             self.held = {k: h for k, h in self.held.items() if h["state"] != WAITING}
-        for h in self.held.values():
-            if h["state"] == ENDED and now > h["again"]:
+        for h in list(self.held.values()):
+            if now > h.get("lost", now):  # for half a minute its partition has been nobody's
+                del self.held[key_of(h)]
+            elif h["state"] == ENDED and now > h["again"]:
                 h["again"] = now + 1
                 self.send("RESULT", self.session, self.offered(), items=[(*key(h), 1, *h["result"])])
         if self.mode == PULL and not self.asked and self.grant and self.open() <= GRANT // 2:
@@ -208,6 +215,7 @@ class Worker:
 
     def drain(self, *_):
         self.grant = self.asked = 0
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
     def run(self):
         while self.grant or self.held:

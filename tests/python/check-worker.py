@@ -96,7 +96,7 @@ def runs(mode):
 def cancels(mode):
     bed = Bed(mode)
     w = py_worker(bed.url)
-    first, second = bed.submit("sleep", "600"), bed.submit("sleep", "600")
+    first, second = bed.submit("sleep", "60"), bed.submit("sleep", "60")
     until("it has a slot, which gets the first at once", lambda: children(w))
     for task in second, first:
         bed.faas("cancel", task)
@@ -180,6 +180,7 @@ def restarts(mode):
     bed.end(w)
 
 
+signal.signal(signal.SIGTERM, lambda *_: sys.exit("interrupted"))  # and clean up
 try:
     for check in runs, cancels, gives_back, dies, stands_still, beside_c, restarts:
         for mode in "push", "pull":
