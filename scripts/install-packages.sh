@@ -14,6 +14,9 @@ if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
         for library in libzmq criterion libsodium; do
                 pkg-config --exists "$library" 2>/dev/null || missing="${missing:-} $library"
         done
+        for module in zmq msgpack; do
+                /usr/bin/python3 -c "import $module" 2>/dev/null || missing="${missing:-} python-$module"
+        done
         [ -n "${missing:-}" ] || exit 0
         echo "Missing:$missing" >&2
         echo "Please install what these Debian packages are called here:" $packages >&2

@@ -21,6 +21,7 @@ class Client:
     def __init__(self, url):
         self.socket = zmq.Context.instance().socket(zmq.DEALER)
         self.socket.setsockopt(zmq.LINGER, 1000)
+        self.socket.setsockopt(zmq.IMMEDIATE, 1)  # no heap of messages for a dispatcher that is away
         self.socket.connect(url)
         self.incarnation, self.epoch = random.getrandbits(63) | 1, 0
         self.welcome, self.interval, self.liveness = False, 1.0, 3
@@ -29,11 +30,12 @@ class Client:
         self.done = {}  # id: the item of its DONE
 
     def send(self, name, *header, items=()):
+        self.beat_at = time.monotonic() + self.interval
         try:
             self.socket.send_multipart(wire.encode(name, self.epoch, header, items), zmq.DONTWAIT)
         except zmq.Again:
-            pass  # lost, as every message may be
-        self.beat_at = time.monotonic() + self.interval
+            return False  # no connection, or it is full: lost, as every message may be
+        return True
 
     def submit(self, function, payload, timeout_ms=0, retries=0):
         item = [uuid.uuid4().bytes, function, "", 0, b"", timeout_ms, 0, retries, payload]
@@ -52,8 +54,8 @@ class Client:
     def turn(self):
         now = time.monotonic()
         if (not self.welcome or now > self.heard + self.interval * self.liveness) and now > self.hello_at:
-            self.send("HELLO", 0, self.incarnation, "", "client.py")
-            self.hello_at = now + self.interval
+            if self.send("HELLO", 0, self.incarnation, "", "client.py"):
+                self.hello_at = now + self.interval
         elif self.welcome and self.open and now > self.beat_at:
             self.send("BEAT", 0, 0, 0, len(self.open))
         if self.socket.poll(50):

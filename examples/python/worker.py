@@ -119,7 +119,11 @@ class Worker:
         frames = self.socket.recv_multipart()
         if frames == [b""]:
             return  # a probe
-        name, epoch, header, items = wire.decode(frames)
+        try:
+            name, epoch, header, items = wire.decode(frames)
+        except (ValueError, TypeError, LookupError) as error:
+            print(f"worker.py: not a message: {error}", file=sys.stderr)
+            return
         self.heard = time.monotonic()
         if name == "WELCOME" and epoch == 0:
             self.hello_at, self.registered = 0.0, False  # it does not know us: HELLO

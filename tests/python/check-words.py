@@ -127,6 +127,8 @@ def opens():
     assert header["grant"] == 64 and not header["more"] and not bed.items, header
     assert set(header["names"]) >= {"echo", "upper", "fail"}, header
     bed.socket.send_multipart([bed.peer, b""])
+    bed.socket.send_multipart([bed.peer, b"\xc1"])
+    bed.socket.send_multipart([bed.peer, b"\x93\x02\x05\x00"])  # of version 2
     bed.beat(seq=0, grant=64, held=0)
     bed.send("DISCONNECT", 0, "")
     assert bed.get("HELLO")["from"] == bed.incarnation
