@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 
 #include "cluster.h"
 #include "th.h"
@@ -79,6 +80,42 @@ Test(restart, a_worker_that_drains_does_not_wait_for_a_dead_dispatcher) {
         c.workers[0] = 0;
         cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0, "status %x", (unsigned)status);
         cluster_end(&c);
+}
+
+/* It reads what waits before it judges; that it stood still itself is nobody's death. */
+static void stands_still(const char *mode) {
+        struct faas_stats stats;
+        struct cluster c;
+        struct faas_id id;
+
+        cluster_start(&c, mode, 100);
+        cluster_worker(&c, 0, 1);
+        cluster_worker(&c, 1, 1);
+        cluster_await(&c, 2);
+        cluster_submit(&c, "hold", "", &id);
+        cluster_begun(&c, 1);
+        for (int i = 0; i < 3; i++) {
+                cr_assert_eq(kill(c.dispatcher, SIGSTOP), 0);
+                /* Time must pass: twice as long as a worker may be silent. */
+                nanosleep(&(struct timespec){.tv_nsec = 600000000}, NULL);
+                cr_assert_eq(kill(c.dispatcher, SIGCONT), 0);
+                cluster_await(&c, 2);
+        }
+        c.board->go = 1;
+        cluster_completed(&c, &id);
+        cluster_stats(&c, &stats);
+        cr_assert_eq(stats.lost_workers, 0);
+        cr_assert_eq(stats.requeued, 0);
+        cr_assert_eq(c.board->begun, 1, "it ran once");
+        cluster_end(&c);
+}
+
+Test(restart, a_dispatcher_that_stood_still_buries_nobody_push) {
+        stands_still("push");
+}
+
+Test(restart, a_dispatcher_that_stood_still_buries_nobody_pull) {
+        stands_still("pull");
 }
 
 static void drains(const char *mode) {
