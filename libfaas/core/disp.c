@@ -341,16 +341,6 @@ uint64_t fa_disp_epoch(const struct fa_disp *d) {
         return d->epoch;
 }
 
-uint8_t fa_disp_peek(const struct fa_disp *d, const struct faas_id *id) {
-        const struct task *t = fa_disp_task_find(d, id);
-
-        if (!t || t->state == TASK_ELSEWHERE)
-                return FA_STATE_NOT_FOUND;
-        if (t->state == TASK_FINAL)
-                return t->outcome.status;
-        return t->state == TASK_HANDED || t->state == TASK_FINISHING ? FAAS_RUNNING : FAAS_QUEUED;
-}
-
 void fa_disp_drain(struct fa_disp *d) {
         d->draining = true;
 }

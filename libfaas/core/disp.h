@@ -75,5 +75,3 @@ void fa_disp_goodbye(struct fa_disp *d);
 /* What only the shell knows, for REPORT. */
 void fa_disp_note(struct fa_disp *d, uint64_t bad_messages, uint64_t dropped);
 
-/* The state of a task here: enum faas_status, or FA_STATE_NOT_FOUND. */
-uint8_t fa_disp_peek(const struct fa_disp *d, const struct faas_id *id);

@@ -239,10 +239,6 @@ struct fa_cli *fa_local_cli(struct fa_local *l) {
         return l->cli;
 }
 
-uint8_t fa_local_peek(const struct fa_local *l, const struct faas_id *id) {
-        return fa_disp_peek(l->disp, id);
-}
-
 int fa_local_fd(const struct fa_local *l) {
         return fa_crew_fd(l->crew);
 }

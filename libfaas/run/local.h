@@ -43,9 +43,6 @@ int fa_local_turn(struct fa_local *l, uint64_t now_ns);
 /* The client machine: submit, take and ask there, then take a turn. */
 struct fa_cli *fa_local_cli(struct fa_local *l);
 
-/* Where the task is now, asked of the dispatcher: enum faas_status, or FA_STATE_NOT_FOUND. */
-uint8_t fa_local_peek(const struct fa_local *l, const struct faas_id *id);
-
 /* Readable when a turn has something to read; and when one is due although it is not. */
 int fa_local_fd(const struct fa_local *l);
 uint64_t fa_local_deadline(const struct fa_local *l);

@@ -225,10 +225,6 @@ void fa_port_flush(struct fa_port *p, uint64_t now_ns) {
                 p->ops->flush(p->t);
 }
 
-bool fa_port_full(const struct fa_port *p) {
-        return p->n_parked > 0;
-}
-
 /* ---- reading ---- */
 
 /* Takes over the transport's frames, in any case. */

@@ -42,9 +42,6 @@ int fa_port_recv(struct fa_port *p, struct fa_event *ret, uint64_t now_ns);
 /* Takes m in any case.  Without room it waits here, in order, within FA_PARKED_ bounds. */
 void fa_port_send(struct fa_port *p, uint64_t peer, struct fa_msg *m, uint64_t now_ns);
 
-/* Does something wait for room?  Who has one peer only makes no more messages then. */
-bool fa_port_full(const struct fa_port *p);
-
 /* Sends a peer away with DISCONNECT, at most once a second; it may try again. */
 void fa_port_refuse(struct fa_port *p,
                     uint64_t peer,
