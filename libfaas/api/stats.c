@@ -25,31 +25,6 @@ static int query(struct faas_client *c, const char *what, uint8_t kind, struct f
         return r;
 }
 
-static void fill(struct faas_stats *ret, const uint64_t *v) {
-        *ret = (struct faas_stats){
-                .epoch = v[FA_STAT_EPOCH],
-                .uptime_ms = v[FA_STAT_UPTIME_MS],
-                .accepted = v[FA_STAT_ACCEPTED],
-                .completed = v[FA_STAT_COMPLETED],
-                .failed = v[FA_STAT_FAILED],
-                .cancelled = v[FA_STAT_CANCELLED],
-                .refused = v[FA_STAT_REFUSED],
-                .handed_out = v[FA_STAT_HANDED_OUT],
-                .requeued = v[FA_STAT_REQUEUED],
-                .strikes = v[FA_STAT_STRIKES],
-                .stale_results = v[FA_STAT_STALE_RESULTS],
-                .lost_workers = v[FA_STAT_LOST_WORKERS],
-                .bad_messages = v[FA_STAT_BAD_MESSAGES],
-                .dropped = v[FA_STAT_DROPPED],
-                .tasks = v[FA_STAT_TASKS],
-                .queued = v[FA_STAT_QUEUED],
-                .running = v[FA_STAT_RUNNING],
-                .workers = v[FA_STAT_WORKERS],
-                .slots = v[FA_STAT_SLOTS],
-                .clients = v[FA_STAT_CLIENTS],
-        };
-}
-
 FA_PUBLIC int faas_client_stats(struct faas_client *c, struct faas_stats *ret) {
         static const char what[] = "faas_client_stats";
         FA_CLEANUP(fa_report_deinit) struct fa_report report = FA_REPORT_NULL;
@@ -61,7 +36,7 @@ FA_PUBLIC int faas_client_stats(struct faas_client *c, struct faas_stats *ret) {
                 return fa_error(-EINVAL, "%s: ret must not be NULL", what);
         r = query(c, what, FA_QUERY_STATS, &report);
         if (r == 0)
-                fill(ret, report.values);
+                fa_report_stats(ret, report.values);
         fa_client_leave(c);
         return r;
 }

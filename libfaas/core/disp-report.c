@@ -39,7 +39,7 @@ void fa_disp_note(struct fa_disp *d, uint64_t bad_messages, uint64_t dropped) {
         d->dropped = dropped;
 }
 
-static void fill_values(const struct fa_disp *d, uint64_t *v, uint64_t now_ns) {
+void fa_disp_values(const struct fa_disp *d, uint64_t *v, uint64_t now_ns) {
         struct fa_disp_stats s;
 
         fa_disp_stats(d, &s);
@@ -102,7 +102,7 @@ void fa_disp_report(struct fa_disp *d, struct peer *p, uint8_t what, uint64_t no
         struct fa_msg *m;
         struct fa_list *it;
 
-        fill_values(d, values, now_ns);
+        fa_disp_values(d, values, now_ns);
         m = part(d, p, what, values);
         fa_list_for_each (it, &d->peers) {
                 const struct peer *w = fa_list_entry(it, struct peer, link);

@@ -66,6 +66,9 @@ struct fa_outbox *fa_disp_outbox(struct fa_disp *d);
 uint64_t fa_disp_epoch(const struct fa_disp *d); /* 0 until START is answered */
 void fa_disp_stats(const struct fa_disp *d, struct fa_disp_stats *ret);
 
+/* All numbers, by enum fa_stat (model/report.h), those of fa_disp_note() among them. */
+void fa_disp_values(const struct fa_disp *d, uint64_t *ret, uint64_t now_ns);
+
 /* Takes no new tasks from now on (FAAS_E_UNAVAILABLE); what was accepted goes on. */
 void fa_disp_drain(struct fa_disp *d);
 /* Is no task open, and no group unanswered? */
@@ -74,4 +77,3 @@ bool fa_disp_idle(const struct fa_disp *d);
 void fa_disp_goodbye(struct fa_disp *d);
 /* What only the shell knows, for REPORT. */
 void fa_disp_note(struct fa_disp *d, uint64_t bad_messages, uint64_t dropped);
-

@@ -4,6 +4,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <faas/stats.h>
+
 #include "base/limits.h"
 
 /* Places in the array of numbers (REPORT.values): never re-used, new ones at the end. */
@@ -51,3 +53,6 @@ struct fa_report {
 #define FA_REPORT_NULL                                                                             \
         { {0}, NULL, 0 }
 void fa_report_deinit(struct fa_report *r);
+
+/* The numbers by their public names. */
+void fa_report_stats(struct faas_stats *ret, const uint64_t v[_FA_STAT_N]);

@@ -20,6 +20,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/macros.h"
+#include "model/report.h"
 #include "run/loop.h"
 #include "run/port.h"
 #include "store/store.h"
@@ -340,30 +341,8 @@ const char *fa_dispatcher_url(const struct fa_dispatcher *d) {
 }
 
 void fa_dispatcher_stats(const struct fa_dispatcher *d, struct faas_stats *ret) {
-        const struct fa_port_stats ports = port_stats(d);
-        struct fa_disp_stats s;
+        uint64_t values[_FA_STAT_N];
 
-        fa_disp_stats(d->disp, &s);
-        *ret = (struct faas_stats){
-                .epoch = fa_disp_epoch(d->disp),
-                .uptime_ms = (fa_now() - d->start_ns) / FA_NS_PER_MS,
-                .accepted = s.accepted,
-                .completed = s.completed,
-                .failed = s.failed,
-                .cancelled = s.cancelled,
-                .refused = s.refused,
-                .handed_out = s.handed_out,
-                .requeued = s.requeued,
-                .strikes = s.strikes,
-                .stale_results = s.stale_results,
-                .lost_workers = s.lost_workers,
-                .tasks = s.n_tasks,
-                .queued = s.n_queued,
-                .running = s.n_running,
-                .workers = s.n_workers,
-                .slots = s.n_slots,
-                .clients = s.n_clients,
-        };
-        ret->bad_messages = ports.bad;
-        ret->dropped = ports.dropped;
+        fa_disp_values(d->disp, values, fa_now());
+        fa_report_stats(ret, values);
 }
