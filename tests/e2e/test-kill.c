@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -50,11 +51,17 @@ static int work(struct faas_call *call) {
 
 static const struct faas_function functions[] = {{"work", work}, {NULL, NULL}};
 
-/* Each kill waits for another slot than the last: one that came anew, or one of the others. */
-static void killer(void) {
+/*
+ * Each kill waits for another slot than the last: one that came anew, or one of the others.  It
+ * dies with the test, whatever ends that: one that lived on would kill the children of whoever gets
+ * the zygote's number next.
+ */
+static void killer(pid_t test) {
         unsigned seed = (unsigned)getpid();
         pid_t pids[SLOTS];
 
+        if (prctl(PR_SET_PDEATHSIG, SIGKILL) || getppid() != test)
+                _exit(1);
         while (shared->zygote >= 0) {
                 size_t n = shared->zygote ? pids_children(shared->zygote, pids, SLOTS) : 0;
                 usleep((useconds_t)(rand_r(&seed) % 4000));
@@ -121,9 +128,10 @@ Test(kill, all_tasks_complete_and_only_those_of_killed_slots_run_again) {
         shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
                       0);
         cr_assert_neq(shared, MAP_FAILED);
+        pid_t test = getpid();
         pid_t pid = fork();
         if (pid == 0)
-                killer();
+                killer(test);
         cr_assert_eq(faas_client_open(&c, "local:4", functions, NULL), 0, "%s", faas_error_text());
         shared->zygote = pids_zygote(c);
         for (uint32_t got = 0; got < N; got++) {
