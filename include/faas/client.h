@@ -177,9 +177,10 @@ int faas_submit_many(struct faas_client *c,
  * @timeout_ms:  how long to wait; 0: not at all; negative: for ever
  * @ret:         initialised result; what it held is freed first, and only on 0
  *
- * On 0 the result is collected: it is @ret's, and the library forgets it.  A task that FAILED is
- * no failure of this call: look at ret->status.  A dispatcher that is away is no failure either: it
- * may come back, and only @timeout_ms ends the wait.
+ * On 0 the result is collected: it is @ret's, and the library forgets it.  (The
+ * dispatcher is told so by the next call, or by faas_client_process() some milliseconds later.)  A
+ * task that FAILED is no failure of this call: look at ret->status.  A dispatcher that is away is
+ * no failure either: it may come back, and only @timeout_ms ends the wait.
  *
  * Blocking: at most @timeout_ms; an @id that is not one of this client's is asked for, as in
  *           faas_status().

@@ -5,6 +5,7 @@
  * goes on by itself.
  */
 #undef NDEBUG
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -197,5 +198,35 @@ Test(results, who_submits_and_goes_leaves_the_result_to_others) {
         cr_assert_eq(r.status, FAAS_COMPLETED);
         cr_assert_str_eq(r.payload, "x");
         faas_result_clear(&r);
+        cluster_end(&c);
+}
+
+struct forgotten {
+        struct cluster *c;
+        struct faas_client *other;
+        struct faas_id id;
+};
+
+/* As an event loop does: it is called when its fd says so, and not otherwise. */
+static bool is_forgotten(void *arg) {
+        struct forgotten *f = arg;
+        struct pollfd p = {.fd = faas_client_fd(f->c->client), .events = POLLIN};
+        enum faas_status status;
+
+        if (poll(&p, 1, 0) == 1)
+                cr_assert_eq(faas_client_process(f->c->client), 0);
+        return faas_status(f->other, &f->id, &status) == FAAS_E_GONE;
+}
+
+Test(results, who_has_taken_one_tells_without_being_asked) {
+        struct cluster c;
+        struct forgotten f = {.c = &c};
+
+        cluster_start(&c, "local", FAR);
+        cr_assert_eq(faas_client_open(&f.other, c.url, NULL, NULL), 0, "%s", faas_error_text());
+        cluster_submit(&c, "same", "x", &f.id);
+        cluster_completed(&c, &f.id);
+        cr_assert(th_until(is_forgotten, &f, LONG_MS / 6), "the dispatcher keeps the result");
+        faas_client_close(f.other);
         cluster_end(&c);
 }
