@@ -144,21 +144,6 @@ void cluster_completed(struct cluster *c, const struct faas_id *id) {
         faas_result_clear(&r);
 }
 
-long proc_status_kb(pid_t pid, const char *key) {
-        char path[32], line[256]; /* a number of at most 10 digits; the lines are short */
-        long kb = -1;
-        FILE *f;
-
-        (void)snprintf(path, sizeof(path), "/proc/%d/status", pid);
-        f = fopen(path, "re");
-        cr_assert_not_null(f);
-        while (kb < 0 && fgets(line, sizeof(line), f))
-                if (strncmp(line, key, strlen(key)) == 0)
-                        kb = strtol(line + strlen(key), NULL, 10);
-        fclose(f);
-        return kb;
-}
-
 /* All threads: the first number of each one's schedstat is the time on a CPU. */
 uint64_t proc_cpu_ns(pid_t pid) {
         unsigned long long user = 0, system = 0;

@@ -66,6 +66,5 @@ void cluster_submit(struct cluster *c,
 /* Waits for it; it COMPLETED. */
 void cluster_completed(struct cluster *c, const struct faas_id *id);
 
-/* A number of /proc/PID/status, in kB; the CPU time of a process in ns. */
-long proc_status_kb(pid_t pid, const char *key);
+/* The CPU time of a process, all its threads, in ns. */
 uint64_t proc_cpu_ns(pid_t pid);

@@ -7,30 +7,12 @@
 #include <time.h>
 
 #include "cluster.h"
+#include "soak.h"
 #include "th.h"
 
-#define CHUNK 250
-#define BOUND_KB 2048 /* how far the high water of a busy machine may still rise; 3 bytes a task are more */
-
-static void run(struct faas_client *c, unsigned n) {
-        struct faas_result r = FAAS_RESULT_INIT;
-        struct faas_task tasks[CHUNK];
-        unsigned sent = 0;
-
-        for (unsigned i = 0; i < CHUNK; i++)
-                tasks[i] = (struct faas_task){
-                        .function = "same", .payload = "sixteen bytes...", .payload_len = 16};
-        for (unsigned got = 0; got < n; got++) {
-                for (; sent < n && sent - got < 20 * CHUNK; sent += CHUNK)
-                        cr_assert_eq(faas_submit_many(c, tasks, CHUNK, NULL, NULL), 0, "%s",
-                                     faas_error_text());
-                cr_assert_eq(faas_wait_any(c, -1, &r), 0, "%s", faas_error_text());
-                cr_assert_eq(r.status, FAAS_COMPLETED, "%s", r.text);
-                cr_assert_eq(memcmp(r.payload, "sixteen bytes...", 16), 0);
-        }
-        cr_assert_eq(faas_wait_any(c, 0, &r), FAAS_E_NOENT);
-        faas_result_clear(&r);
-}
+#define BOUND_KB                                                                                   \
+        2048 /* how far the high water of a busy machine may still rise; 3 bytes a task are more   \
+              */
 
 static void flat(const char *what, long before, long after) {
         cr_log_info("%s: %ld kB, then %ld kB", what, before, after);
@@ -47,12 +29,12 @@ static void soak(const char *mode) {
         cluster_worker(&c, 0, 2);
         cluster_worker(&c, 1, 2);
         cluster_await(&c, 2);
-        run(c.client, 100000);
-        dispatcher = proc_status_kb(c.dispatcher, "VmRSS:");
-        worker = proc_status_kb(c.workers[0], "VmRSS:");
-        run(c.client, SOAK_TASKS - 100000);
-        flat("dispatcher", dispatcher, proc_status_kb(c.dispatcher, "VmRSS:"));
-        flat("worker", worker, proc_status_kb(c.workers[0], "VmRSS:"));
+        soak_run(c.client, 100000);
+        dispatcher = th_status_kb(c.dispatcher, "VmRSS:");
+        worker = th_status_kb(c.workers[0], "VmRSS:");
+        soak_run(c.client, SOAK_TASKS - 100000);
+        flat("dispatcher", dispatcher, th_status_kb(c.dispatcher, "VmRSS:"));
+        flat("worker", worker, th_status_kb(c.workers[0], "VmRSS:"));
         cluster_end(&c);
 }
 

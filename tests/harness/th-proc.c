@@ -157,3 +157,18 @@ void th_kill(pid_t pid) {
         kill(pid, SIGKILL);
         reap(pid);
 }
+
+long th_status_kb(pid_t pid, const char *key) {
+        char path[32], line[256]; /* a number of at most 10 digits; the lines are short */
+        long kb = -1;
+        FILE *f;
+
+        (void)snprintf(path, sizeof(path), "/proc/%d/status", pid);
+        f = fopen(path, "re");
+        cr_assert_not_null(f);
+        while (kb < 0 && fgets(line, sizeof(line), f))
+                if (strncmp(line, key, strlen(key)) == 0)
+                        kb = strtol(line + strlen(key), NULL, 10);
+        fclose(f);
+        return kb;
+}

@@ -39,6 +39,9 @@ void th_kill(pid_t pid);
  */
 bool th_gone(pid_t pid, int timeout_ms);
 
+/* A number of /proc/PID/status, in kB: key "VmRSS:" and the like. */
+long th_status_kb(pid_t pid, const char *key);
+
 /* A redis-server of the test's own, on a unix socket. */
 struct th_redis {
         pid_t pid;
