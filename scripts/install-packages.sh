@@ -3,7 +3,7 @@
 # as far as it is missing.  On anything but Debian and Ubuntu it only says what would be needed.
 set -eu
 
-packages="gcc g++ libc6-dev binutils meson ninja-build pkg-config libmsgpack-dev libzmq3-dev
+packages="gcc g++ libc6-dev binutils meson ninja-build pkg-config libmsgpack-dev libzmq3-dev libhiredis-dev
         libcriterion-dev libsodium-dev redis-server python3 python3-zmq python3-msgpack scdoc $*"
 
 if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
@@ -11,7 +11,7 @@ if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
         for tool in cc c++ meson ninja pkg-config redis-server python3 scdoc; do
                 command -v "$tool" >/dev/null || missing="${missing:-} $tool"
         done
-        for library in libzmq criterion libsodium; do
+        for library in libzmq hiredis criterion libsodium; do
                 pkg-config --exists "$library" 2>/dev/null || missing="${missing:-} $library"
         done
         for module in zmq msgpack; do

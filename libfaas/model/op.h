@@ -58,6 +58,8 @@ enum fa_op_kind {
 struct fa_record {
         struct faas_id id;
         uint64_t partition;
+        uint64_t client; /* incarnation of the client that submitted it, as its dispatcher knew it;
+                            0: not known */
         uint8_t state; /* FAAS_QUEUED or a final enum faas_status; FA_STATE_NOT_FOUND, FA_STATE_GONE
                           in answers */
         uint8_t hinted;               /* HINT came */
@@ -94,7 +96,10 @@ struct fa_op_more {
         struct fa_owned *owned; /* START answers: mine. TICK, REBIND: in: what I believe to be mine;
                                    TICK answers all, REBIND mine */
         size_t n_owned;
-        uint64_t tick; /* START, TICK answer: the store's count of ticks */
+        uint64_t tick;     /* START, TICK answer: the store's count of ticks */
+        uint64_t last_seq; /* FA_REBIND_OWN answers: the last of my groups that the store remembers
+                              from before; 0: it has forgotten me.  If it is not older than .cursor,
+                              nothing of mine was lost */
 };
 
 struct fa_op {
@@ -117,7 +122,11 @@ struct fa_op {
         struct fa_fence fence; /* REQUEUE: of the strike; FINISH, RESTORE: of the result */
         uint32_t strikes, retries;
         uint32_t gen;    /* TAKE answers: the partition's new generation */
-        uint64_t owner;  /* TAKE: whom I believe to own it */
+        uint64_t client; /* ACCEPT, RESTORE: as in struct fa_record */
+        uint64_t owner;  /* TAKE: whom I believe to own it.  START: the epoch that this process was
+                            before, 0: none; answers the new one.  With it FAAS_E_EXISTS, and
+                            nothing has changed: a younger epoch of this name lives, so two
+                            processes have one name */
         uint64_t cursor; /* LOAD: where to go on; answers where the next goes on, or FA_CURSOR_END.
                             FA_REBIND_OWN: the last group whose answer I have */
         struct fa_spec *spec;      /* ACCEPT, RESTORE: one reference */

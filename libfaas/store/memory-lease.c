@@ -271,10 +271,26 @@ static void tell_owned(struct fa_memory *m, struct fa_op *op, uint64_t owner) {
         op->more->tick = m->tick;
 }
 
+/* Does a younger epoch of this name live? */
+static bool usurped(const struct fa_memory *m, const char *name, uint64_t epoch) {
+        struct fa_list *it;
+
+        fa_list_for_each (it, &m->leases) {
+                const struct fa_mem_lease *l = fa_list_entry(it, struct fa_mem_lease, link);
+                if (l->epoch > epoch && strcmp(l->name, name) == 0 && !expired(m, l))
+                        return true;
+        }
+        return false;
+}
+
 void fa_mem_start(struct fa_memory *m, struct fa_op *op, uint64_t now_ns) {
         const struct fa_op_more *more = op->more;
         uint64_t epoch = FA_MAX(m->last_epoch + 1, now_ns / FA_NS_PER_US);
 
+        if (op->owner && usurped(m, more->name, op->owner)) {
+                op->r = FAAS_E_EXISTS;
+                return;
+        }
         op->r = lease_add(m, epoch, more->name, more->endpoint);
         if (op->r)
                 return;
@@ -312,7 +328,7 @@ static int rebind_part(struct fa_memory *m, uint64_t epoch, const struct fa_owne
 
 void fa_mem_rebind(struct fa_memory *m, struct fa_group *g, struct fa_op *op) {
         struct fa_mem_lease *l = fa_mem_lease_find(m, g->epoch);
-        const struct fa_op_more *more = op->more;
+        struct fa_op_more *more = op->more;
         bool fresh;
 
         if (op->state == FA_REBIND_DONE) {
@@ -340,6 +356,7 @@ void fa_mem_rebind(struct fa_memory *m, struct fa_group *g, struct fa_op *op) {
         l = fa_mem_lease_find(m, g->epoch);
         fence_older(m, l->name, g->epoch);
         l->tick = m->tick;
+        more->last_seq = fresh ? 0 : l->last_seq;
         if (fresh || l->rebound != m->restarts) { /* else a late copy: the sequence went on */
                 l->rebound = m->restarts;
                 l->restored = m->restarts - 1; /* until FA_REBIND_DONE */

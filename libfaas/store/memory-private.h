@@ -12,7 +12,7 @@ struct fa_mem_record {
         struct fa_list link; /* open: in its partition, by acceptance; final: in finals, by age */
         uint64_t serial;     /* order of acceptance */
         uint64_t final_at_ns;
-        uint64_t partition;
+        uint64_t partition, client;
         struct fa_fence strike_fence, fence;
         struct fa_spec *spec; /* open: what to run */
         uint64_t spec_hash;   /* final: instead of it */

@@ -122,6 +122,7 @@ static struct fa_record view(const struct fa_mem_record *r) {
         return (struct fa_record){
                 .id = r->node.key,
                 .partition = r->partition,
+                .client = r->client,
                 .state = r->state,
                 .hinted = r->hinted,
                 .strikes = r->strikes,
@@ -162,6 +163,7 @@ static int record_add(struct fa_memory *m, struct fa_op *op, struct fa_mem_recor
                 return -ENOMEM;
         }
         r->partition = op->partition;
+        r->client = op->client;
         r->state = FAAS_QUEUED;
         r->serial = ++m->serial;
         r->spec = fa_spec_ref(op->spec);

@@ -83,3 +83,16 @@ void fa_store_tick(struct fa_store *s, uint64_t now_ns) {
         if (s->ops->tick)
                 s->ops->tick(s, now_ns);
 }
+
+int fa_store_state(const struct fa_store *s, const char **ret_why) {
+        *ret_why = "";
+        return s->ops->state ? s->ops->state(s, ret_why) : 0;
+}
+
+bool fa_store_lost(struct fa_store *s) {
+        return s->ops->lost && s->ops->lost(s);
+}
+
+uint64_t fa_store_unsafe_ns(const struct fa_store *s) {
+        return s->ops->unsafe_ns ? s->ops->unsafe_ns(s) : 0;
+}

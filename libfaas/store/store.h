@@ -23,6 +23,7 @@ struct fa_store_cfg {
         uint64_t tick_ns;       /* length of one tick of the leases; 0: 1 s */
         uint32_t lease_ticks;   /* a lease so old has run out; 0: 3 */
         uint64_t seed;          /* random: for hash tables */
+        bool evicting_ok;       /* use the store although it may evict what it was given */
 };
 
 struct fa_store_ops {
@@ -48,6 +49,24 @@ struct fa_store_ops {
         /* OPTIONAL. When tick() must be called; absent: never. */
         uint64_t (*deadline)(const struct fa_store *s);
         void (*tick)(struct fa_store *s, uint64_t now_ns);
+
+        /*
+         * OPTIONAL; absent: it is always there.  0: it is.  FAAS_E_AGAIN: not yet, and nothing has
+         * failed so far.  FAAS_E_UNAVAILABLE: it is not, and is tried again.  Anything else: it
+         * cannot be used as it is (FAAS_E_VERSION, -EACCES, -EINVAL ...); it is tried again all the
+         * same, for somebody may mend it.  *ret_why is the store's: one line, "" for the first two.
+         */
+        int (*state)(const struct fa_store *s, const char **ret_why);
+
+        /*
+         * OPTIONAL; absent: never.  Since the last call the store was started again and may have
+         * lost its last writes: FA_EV_STORE_LOST.  It goes on only when this was asked, and control
+         * groups that apply() is given before the next reap() go before all others.
+         */
+        bool (*lost)(struct fa_store *s);
+
+        /* OPTIONAL; absent: 0.  How long a group may be lost after it was answered. */
+        uint64_t (*unsafe_ns)(const struct fa_store *s);
 };
 
 /* Every store embeds this first. */
@@ -69,3 +88,6 @@ struct fa_group *fa_store_reap(struct fa_store *s, uint64_t now_ns);
 int fa_store_fd(const struct fa_store *s);
 uint64_t fa_store_deadline(const struct fa_store *s);
 void fa_store_tick(struct fa_store *s, uint64_t now_ns);
+int fa_store_state(const struct fa_store *s, const char **ret_why);
+bool fa_store_lost(struct fa_store *s);
+uint64_t fa_store_unsafe_ns(const struct fa_store *s);

@@ -29,7 +29,12 @@ allowed() {
 check_system() {
         case $2 in
         msgpack*) case $1 in libfaas/wire/*) ;; *) complain "$1" "<$2> belongs in wire/" ;; esac ;;
-        hiredis*) [ "$1" = libfaas/store/redis.c ] || complain "$1" "<$2> belongs in store/redis.c" ;;
+        hiredis*)
+                case $1 in
+                libfaas/store/redis*) ;;
+                *) complain "$1" "<$2> belongs in store/redis*.c" ;;
+                esac
+                ;;
         zmq*)
                 case $1 in
                 libfaas/transport/*) ;;
