@@ -42,9 +42,10 @@ bool th_gone(pid_t pid, int timeout_ms);
 /* A number of /proc/PID/status, in kB: key "VmRSS:" and the like. */
 long th_status_kb(pid_t pid, const char *key);
 
-/* A redis-server of the test's own, on a unix socket. */
+/* A redis-server of the test's own, on a unix socket, and on a port of 127.0.0.1 if one is set. */
 struct th_redis {
         pid_t pid;
+        int port; /* 0: none */
         char dir[64];
         char socket[96];
         bool append_only;
@@ -56,5 +57,18 @@ struct th_redis {
  */
 void th_redis_start(struct th_redis *r, bool append_only);
 
+/*
+ * With more arguments, "--name", "value", ..., NULL, which win over those that it has anyway.  It
+ * answers when it asks for a password, too.
+ */
+void th_redis_start_with(struct th_redis *r, bool append_only, const char *const extra[]);
+
+/* A port of 127.0.0.1 that nobody listens on, for a server that cannot choose one itself. */
+int th_free_port(void);
+
 /* Kills it as a power cut would. */
 void th_redis_kill(struct th_redis *r);
+
+/* Stops it as a machine that hangs; its sockets stay, and the kernel accepts for it.  Goes on. */
+void th_redis_stop(struct th_redis *r);
+void th_redis_cont(struct th_redis *r);
