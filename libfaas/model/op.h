@@ -166,7 +166,8 @@ struct fa_group {
          * is not handed in again: .cursor and .more->owned are answers by then.
          */
         int r;
-        size_t bytes; /* payload bytes in it */
+        size_t bytes;  /* payload bytes in it */
+        uint64_t mark; /* the store's own, while it has the group */
         size_t n, cap;
         struct fa_op *ops;
 };

@@ -42,6 +42,17 @@ void fa_redis_put_array(struct fa_buf *b, size_t n) {
                 b->len += (size_t)(head(p, '*', n) - p);
 }
 
+void fa_redis_begin_bulk(struct fa_buf *b, size_t len) {
+        uint8_t *p = fa_buf_room(b, DIGITS_MAX + 5 + len);
+
+        if (p)
+                b->len += (size_t)(head(p, '$', len) - p);
+}
+
+void fa_redis_end_bulk(struct fa_buf *b) {
+        fa_buf_put(b, "\r\n", 2);
+}
+
 void fa_redis_put_bulk(struct fa_buf *b, const void *p, size_t len) {
         uint8_t *begin = fa_buf_room(b, DIGITS_MAX + 5 + len);
 

@@ -13,6 +13,9 @@
  */
 void fa_redis_put_array(struct fa_buf *b, size_t n);
 void fa_redis_put_bulk(struct fa_buf *b, const void *p, size_t len);
+/* The same in three steps: the caller appends the len bytes between the two. */
+void fa_redis_begin_bulk(struct fa_buf *b, size_t len);
+void fa_redis_end_bulk(struct fa_buf *b);
 void fa_redis_put_str(struct fa_buf *b, const char *s);
 void fa_redis_put_u64(struct fa_buf *b, uint64_t n); /* its decimal digits */
 

@@ -14,7 +14,17 @@
 
 static const struct fa_store_ops *const stores[] = {
         &fa_store_memory,
+#if FA_WITH_REDIS
+        &fa_store_redis,
+        &fa_store_redis_unix,
+#endif
 };
+
+#if FA_WITH_REDIS
+#define KNOWN "memory:, redis://..., redis+unix:///..."
+#else
+#define KNOWN "memory: (this library was built without Redis)"
+#endif
 
 static struct fa_store_cfg defaults(const struct fa_store_cfg *cfg) {
         struct fa_store_cfg c = cfg ? *cfg : (struct fa_store_cfg){0};
@@ -50,7 +60,9 @@ int fa_store_open(struct fa_store **ret, const char *url, const struct fa_store_
                         return r;
                 }
         }
-        return fa_error(FAAS_E_NOENT, "store \"%s\": unknown scheme; known: memory:", url);
+        /* What stands before an @ may be a password. */
+        return fa_error(FAAS_E_NOENT, "store \"%.*s\": unknown scheme; known: " KNOWN,
+                        (int)(strchr(url, '@') ? (size_t)(colon - url + 1) : strlen(url)), url);
 }
 
 struct fa_store *fa_store_close(struct fa_store *s) {

@@ -75,9 +75,10 @@ struct fa_store {
 };
 
 extern const struct fa_store_ops fa_store_memory;
+extern const struct fa_store_ops fa_store_redis, fa_store_redis_unix; /* as built: option redis */
 
 /*
- * Opens by the URL's scheme: "memory:".  0; FAAS_E_NOENT unknown scheme; -EINVAL bad URL; -ENOMEM;
+ * Opens by the URL's scheme: "memory:", "redis://...", "redis+unix:///...".  0; FAAS_E_NOENT unknown scheme; -EINVAL bad URL; -ENOMEM;
  * fa_error() has the text.
  */
 int fa_store_open(struct fa_store **ret, const char *url, const struct fa_store_cfg *cfg);
