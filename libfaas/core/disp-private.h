@@ -107,6 +107,7 @@ struct fa_disp {
         uint64_t epoch, started_ns;
         bool starting, rebinding, ticking, fenced;
         bool draining;
+        bool lost_tail; /* rebinding: the store has forgotten something of mine */
         uint64_t order;
         struct fa_map tasks, peers_by_key;
         struct fa_list peers, ready, ahead, given, parts, inherited, finals, elsewhere;
@@ -198,7 +199,7 @@ void fa_disp_adopt_record(struct fa_disp *d,
                           const struct fa_record *rec,
                           uint64_t now_ns);
 
-/* A group of one op that goes out at once, out of the sequence. */
+/* A new group that goes out at once, out of the sequence, and its first op. */
 struct fa_op *fa_disp_control_op(struct fa_disp *d, enum fa_op_kind kind);
 struct part *fa_disp_part_add(struct fa_disp *d, uint64_t partition, uint32_t gen, bool loaded);
 /* The record is somebody else's, or is not readable yet. */

@@ -21,7 +21,6 @@ void fa_disp_op_drop(struct fa_disp *d) {
         fa_group_drop_last(d->open);
 }
 
-/* A group of one op that goes out at once, out of the sequence. */
 struct fa_op *fa_disp_control_op(struct fa_disp *d, enum fa_op_kind kind) {
         struct fa_group *g;
         struct fa_op *op;
