@@ -94,3 +94,127 @@ Test(disp_store, a_store_that_lost_nothing_is_not_written_again) {
         cr_assert_eq(bench_count(&b, CLIENT, FA_MSG_ACCEPTED), 30);
         bench_end(&b);
 }
+
+/* A machine that was epoch was before; what becomes of its START. */
+static int start_again(const char *name, uint64_t was) {
+        struct fa_disp_cfg cfg = {.was_epoch = was};
+        struct fa_disp *d;
+        struct fa_event ev = {.kind = FA_EV_GROUP};
+        int r;
+
+        strcpy(cfg.name, name);
+        cr_assert_eq(fa_disp_new(&d, &cfg), 0);
+        ev.group = fa_disp_group(d);
+        cr_assert(ev.group);
+        fa_memory_run(b.store, ev.group, b.now_ns);
+        r = fa_disp_input(d, &ev, b.now_ns);
+        cr_assert_eq(fa_disp_epoch(d) != 0, r == 0);
+        fa_group_free(ev.group);
+        fa_disp_free(d);
+        return r;
+}
+
+Test(disp_store, a_process_whose_name_another_has_is_told_so) {
+        uint64_t epoch;
+
+        start((struct fa_disp_cfg){.name = "a"});
+        epoch = fa_disp_epoch(b.d);
+        cr_assert_eq(start_again("a", epoch), 0, "fenced, but nobody else has its name");
+        cr_assert_eq(start_again("a", epoch), FAAS_E_EXISTS);
+        cr_assert_eq(start_again("a", 0), 0, "a new process takes over at once");
+        bench_end(&b);
+}
+
+static bool hinted(const struct fa_item *task) {
+        struct fa_record rec = {0};
+
+        return fa_memory_peek(b.store, &task->id, &rec) == FAAS_QUEUED && rec.hinted;
+}
+
+static void pass(uint64_t ns) {
+        b.now_ns += ns;
+        fa_disp_tick(b.d, b.now_ns);
+        bench_settle(&b);
+}
+
+static const struct fa_item *given(void) {
+        const struct fa_msg *m = bench_take(&b, WORKER, FA_MSG_TASK);
+
+        cr_assert(m);
+        return &m->items[0];
+}
+
+Test(disp_store, a_hand_out_is_hinted_at_once_unless_told_otherwise) {
+        start((struct fa_disp_cfg){.mode = FA_MODE_PUSH});
+        bench_register(&b, WORKER, 1, 1);
+        bench_submit(&b, CLIENT, 1, 1);
+        cr_assert(hinted(given()));
+        bench_end(&b);
+}
+
+Test(disp_store, a_hand_out_is_hinted_when_it_is_out_for_long_enough) {
+        const struct fa_item *first;
+        const struct fa_item *second;
+
+        start((struct fa_disp_cfg){.mode = FA_MODE_PUSH,
+                                   .tick_ns = FA_NEVER,
+                                   .heartbeat_ns = FA_NEVER,
+                                   .hint_after_ns = 10 * FA_NS_PER_MS});
+        bench_register(&b, WORKER, 2, 2);
+        bench_submit(&b, CLIENT, 1, 1);
+        first = given();
+        pass(6 * FA_NS_PER_MS);
+        bench_submit(&b, CLIENT, 2, 1);
+        second = given();
+        cr_assert_not(hinted(first));
+        cr_assert_eq(fa_disp_deadline(b.d), b.now_ns + 4 * FA_NS_PER_MS);
+        pass(4 * FA_NS_PER_MS);
+        cr_assert(hinted(first));
+        cr_assert_not(hinted(second));
+        cr_assert_eq(fa_disp_deadline(b.d), b.now_ns + 6 * FA_NS_PER_MS);
+        pass(6 * FA_NS_PER_MS);
+        cr_assert(hinted(second));
+        cr_assert_eq(fa_disp_deadline(b.d), FA_NEVER);
+        bench_end(&b);
+}
+
+Test(disp_store, what_ends_soon_is_never_hinted) {
+        const struct fa_item *task;
+
+        start((struct fa_disp_cfg){.mode = FA_MODE_PUSH, .hint_after_ns = 10 * FA_NS_PER_MS});
+        bench_register(&b, WORKER, 2, 2);
+        for (uint8_t i = 1; i <= 3; i++) {
+                bench_submit(&b, CLIENT, i, 1);
+                task = given();
+                pass(9 * FA_NS_PER_MS);
+                cr_assert_not(hinted(task));
+                bench_result(&b, WORKER, task, 2);
+        }
+        pass(FA_NS_PER_MS);
+        bench_end(&b);
+}
+
+Test(disp_store, what_another_connection_of_its_worker_brings_is_hinted_too) {
+        const struct fa_item *task;
+
+        start((struct fa_disp_cfg){.mode = FA_MODE_PUSH, .hint_after_ns = 10 * FA_NS_PER_MS});
+        bench_register(&b, WORKER, 2, 2);
+        bench_submit(&b, CLIENT, 1, 1);
+        task = given();
+        struct fa_slice f = {(const uint8_t *)"f", 1};
+        struct fa_item held = {.id = task->id, .fence = task->fence, .state = FA_HELD_STARTED};
+        struct fa_msg m = {.type = FA_MSG_REGISTER,
+                           .from = WORKER + 100,
+                           .session = 2,
+                           .n_slots = 2,
+                           .grant = 2,
+                           .names = &f,
+                           .n_names = 1,
+                           .items = &held,
+                           .n_items = 1};
+        bench_say(&b, WORKER + 1, &m);
+        bench_event(&b, &(struct fa_event){.kind = FA_EV_PEER_DOWN, .peer = WORKER});
+        pass(10 * FA_NS_PER_MS);
+        cr_assert(hinted(task));
+        bench_end(&b);
+}
