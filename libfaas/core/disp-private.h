@@ -62,11 +62,12 @@ struct task {
         struct fa_fence fence, strike_fence;
         struct fa_outcome outcome; /* FINAL, FINISHING */
         uint64_t order;            /* QUEUED: by acceptance */
-        uint64_t at_ns;            /* FINAL, INHERITED: since when */
+        uint64_t at_ns;            /* FINAL, INHERITED, HANDED: since when */
         uint64_t listed;           /* session in whose REGISTER it stood last */
         uint32_t strikes, retries, unstarted;
         uint8_t state;
         bool started;   /* HANDED: it runs */
+        bool hinted;    /* HANDED: its HINT is written, or will not be */
         bool collected; /* FINAL: its submitter has it; kept only to be written again */
         bool reading;   /* ELSEWHERE: a GET is unanswered */
 };
@@ -87,7 +88,9 @@ struct peer {
         uint64_t sent_seq, beat_seq; /* hand-outs sent in this session; the same at its last BEAT */
         uint32_t grant, n_held, n_slots;
         uint64_t n_done;          /* results that counted */
-        struct fa_list held;      /* tasks HANDED to it */
+        struct fa_list held;      /* tasks HANDED to it, oldest first: first those with a HINT */
+        struct fa_list *unhinted; /* in held: the first one without; NULL: all have */
+        struct fa_list hinting;   /* d->hinting: it has (or had) some without */
         struct fa_list finishing; /* tasks FINISHING with its result */
         struct fa_list ready;     /* d->ready: it can take a task; d->ahead: it takes one, but all
                                      its slots have some; else in no list */
@@ -107,9 +110,10 @@ struct fa_disp {
         uint64_t epoch, started_ns;
         bool starting, rebinding, ticking, fenced;
         bool draining;
+        bool lost_tail; /* rebinding: the store has forgotten something of mine */
         uint64_t order;
         struct fa_map tasks, peers_by_key;
-        struct fa_list peers, ready, ahead, given, parts, inherited, finals, elsewhere;
+        struct fa_list peers, ready, ahead, given, hinting, parts, inherited, finals, elsewhere;
         struct part *home;
         struct class *classes;
         uint32_t n_classes;
@@ -123,6 +127,7 @@ struct fa_disp {
         uint32_t unanswered;
         uint64_t seq, answered_seq;
         uint64_t tick_at_ns, sweep_at_ns;
+        uint64_t hint_at_ns; /* no HINT is due before; FA_NEVER: none at all */
         enum {
                 OWES_NOTHING,
                 OWES_BIND,
@@ -140,7 +145,7 @@ void fa_disp_task_free(struct fa_disp *d, struct task *t);
 void fa_disp_task_move(struct fa_disp *d, struct task *t, enum task_state to);
 int fa_disp_task_spec(struct fa_disp *d, struct task *t, struct fa_spec *spec, struct part *part);
 void fa_disp_queue(struct fa_disp *d, struct task *t, bool front);
-void fa_disp_hand_out(struct fa_disp *d);
+void fa_disp_hand_out(struct fa_disp *d, uint64_t now_ns);
 void fa_disp_lost(struct fa_disp *d, struct task *t, enum faas_failure failure, const char *text);
 void fa_disp_strike(struct fa_disp *d,
                     struct task *t,
@@ -156,7 +161,13 @@ void fa_disp_final(struct fa_disp *d,
                    const struct fa_outcome *o,
                    const struct fa_fence *fence,
                    uint64_t now_ns);
+void fa_disp_hold(struct fa_disp *d,
+                  struct peer *p,
+                  struct task *t,
+                  const struct fa_fence *fence,
+                  uint64_t now_ns);
 void fa_disp_unhold(struct fa_disp *d, struct task *t);
+void fa_disp_hint_tick(struct fa_disp *d, uint64_t now_ns);
 struct class *fa_disp_class(struct fa_disp *d, struct fa_slice name);
 
 /* disp-worker.c */
@@ -198,7 +209,7 @@ void fa_disp_adopt_record(struct fa_disp *d,
                           const struct fa_record *rec,
                           uint64_t now_ns);
 
-/* A group of one op that goes out at once, out of the sequence. */
+/* A new group that goes out at once, out of the sequence, and its first op. */
 struct fa_op *fa_disp_control_op(struct fa_disp *d, enum fa_op_kind kind);
 struct part *fa_disp_part_add(struct fa_disp *d, uint64_t partition, uint32_t gen, bool loaded);
 /* The record is somebody else's, or is not readable yet. */

@@ -10,6 +10,7 @@
 #include "core/disp-private.h"
 
 #define AGAIN_NS (10 * FA_NS_PER_MS)
+#define RESTORE_MAX 256 /* records of one group */
 
 /* The partitions that I believe to be mine; NULL: no memory. */
 struct fa_owned *fa_disp_owned_list(const struct fa_disp *d, size_t *ret_n) {
@@ -48,8 +49,24 @@ static bool bind(struct fa_disp *d) {
         return true;
 }
 
-static bool restore(struct fa_disp *d, const struct task *t) {
-        struct fa_op *op = fa_disp_control_op(d, FA_OP_RESTORE);
+/* In the group before, if that has room.  NULL: no memory. */
+static struct fa_op *restore_op(struct fa_disp *d, struct fa_group **g, size_t bytes) {
+        struct fa_op *op;
+
+        if (*g && (*g)->n < RESTORE_MAX && (*g)->bytes + bytes <= FA_BATCH_BYTES) {
+                op = fa_group_add(*g, FA_OP_RESTORE);
+        } else {
+                op = fa_disp_control_op(d, FA_OP_RESTORE);
+                *g = op ? fa_container_of(d->control_last, struct fa_group, next) : NULL;
+        }
+        if (op)
+                (*g)->bytes += bytes;
+        return op;
+}
+
+static bool restore(struct fa_disp *d, struct fa_group **g, const struct task *t) {
+        size_t bytes = fa_blob_len(t->spec->payload) + fa_blob_len(t->outcome.payload);
+        struct fa_op *op = restore_op(d, g, bytes);
 
         if (!op)
                 return false;
@@ -71,16 +88,18 @@ static bool restore(struct fa_disp *d, const struct task *t) {
         return true;
 }
 
-/* Writes the whole live state again, then lets the ordinary groups go on.  false: no memory. */
+/* Writes the whole live state again, if some was lost, then lets the ordinary groups go on.  false:
+ * no memory. */
 static bool restore_all(struct fa_disp *d) {
+        struct fa_group *g = NULL;
         struct fa_op *op;
         size_t it = 0;
 
-        for (struct fa_map_node *n; (n = fa_map_next(&d->tasks, &it));) {
+        for (struct fa_map_node *n; d->lost_tail && (n = fa_map_next(&d->tasks, &it));) {
                 const struct task *t = fa_container_of(n, struct task, node);
                 if (t->state == TASK_ACCEPTING || t->state == TASK_ELSEWHERE || !t->spec)
                         continue;
-                if (!restore(d, t))
+                if (!restore(d, &g, t))
                         return false;
         }
         op = fa_disp_control_op(d, FA_OP_REBIND);
@@ -121,7 +140,14 @@ void fa_disp_rebound(struct fa_disp *d, const struct fa_op *op) {
                 return;
         }
         if (d->owes == OWES_BIND)
-                return; /* the store was lost again meanwhile */
+                return;  /* the store was lost again meanwhile */
+        if (op->r < 0) { /* no memory there: once more */
+                d->owes = OWES_BIND;
+                d->owes_at_ns = 0;
+                return;
+        }
+        /* Does it have all of mine that was answered?  The rest is handed in again. */
+        d->lost_tail = more->last_seq < op->cursor;
         /* The store may have fallen back to before I took these: they are mine again. */
         for (size_t i = 0; i < more->n_owned; i++)
                 if (!fa_disp_part(d, more->owned[i].partition))

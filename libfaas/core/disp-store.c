@@ -21,7 +21,6 @@ void fa_disp_op_drop(struct fa_disp *d) {
         fa_group_drop_last(d->open);
 }
 
-/* A group of one op that goes out at once, out of the sequence. */
 struct fa_op *fa_disp_control_op(struct fa_disp *d, enum fa_op_kind kind) {
         struct fa_group *g;
         struct fa_op *op;
@@ -67,6 +66,7 @@ int fa_disp_store_start(struct fa_disp *d) {
 
         if (!op)
                 return -ENOMEM;
+        op->owner = d->cfg.was_epoch;
         op->more->name = d->cfg.name;
         op->more->endpoint = d->cfg.endpoint;
         d->starting = true;
@@ -113,6 +113,8 @@ struct part *fa_disp_part_add(struct fa_disp *d, uint64_t partition, uint32_t ge
 }
 
 static int on_start(struct fa_disp *d, const struct fa_op *op, uint64_t now_ns) {
+        if (op->r)
+                return op->r;
         d->epoch = op->owner;
         d->started_ns = now_ns;
         d->starting = false;

@@ -70,8 +70,26 @@ void fa_disp_unhold(struct fa_disp *d, struct task *t) {
                 return;
         t->worker = NULL;
         p->n_held--;
+        if (p->unhinted == &t->link)
+                p->unhinted = t->link.next == &p->held ? NULL : t->link.next;
         fa_list_remove(&t->link);
         fa_disp_ready(d, p);
+}
+
+/* It has it, under this fence: before those without a HINT, because somebody else made the hand-out
+ * and may have written it. */
+void fa_disp_hold(struct fa_disp *d,
+                  struct peer *p,
+                  struct task *t,
+                  const struct fa_fence *fence,
+                  uint64_t now_ns) {
+        fa_disp_task_move(d, t, TASK_HANDED);
+        t->fence = *fence;
+        t->worker = p;
+        t->at_ns = now_ns;
+        t->hinted = true;
+        fa_list_push_back(p->unhinted ? p->unhinted : &p->held, &t->link);
+        p->n_held++;
 }
 
 void fa_disp_task_move(struct fa_disp *d, struct task *t, enum task_state to) {
@@ -164,7 +182,58 @@ static struct task *oldest_for(const struct fa_disp *d, const struct peer *p) {
         return best;
 }
 
-static bool give(struct fa_disp *d, struct peer *p, struct task *t) {
+static bool hint(struct fa_disp *d, struct task *t) {
+        struct fa_op *op = fa_disp_op(d, FA_OP_HINT);
+
+        if (!op)
+                return false;
+        op->id = t->node.key;
+        op->partition = t->part->partition;
+        t->hinted = true;
+        return true;
+}
+
+/* It is out: is HINT written at once, later, or not at all? */
+static void plan_hint(struct fa_disp *d, struct peer *p, struct task *t, uint64_t now_ns) {
+        t->at_ns = now_ns;
+        t->hinted = d->cfg.hint_after_ns == FA_NEVER;
+        if (t->hinted || (!d->cfg.hint_after_ns && hint(d, t)))
+                return;
+        if (!p->unhinted)
+                p->unhinted = &t->link;
+        if (fa_list_empty(&p->hinting))
+                fa_list_push_back(&d->hinting, &p->hinting);
+        d->hint_at_ns = FA_MIN(d->hint_at_ns, now_ns + d->cfg.hint_after_ns);
+}
+
+/* Those of one worker that are due. */
+static void hint_due(struct fa_disp *d, struct peer *p, uint64_t now_ns) {
+        while (p->unhinted) {
+                struct task *t = fa_list_entry(p->unhinted, struct task, link);
+                uint64_t at = t->at_ns + d->cfg.hint_after_ns;
+                if (!t->hinted && (at > now_ns || !hint(d, t))) {
+                        d->hint_at_ns = FA_MIN(d->hint_at_ns, at);
+                        return;
+                }
+                p->unhinted = t->link.next == &p->held ? NULL : t->link.next;
+        }
+        fa_list_remove(&p->hinting);
+}
+
+/* Writes the HINTs whose time has come.  Under load this looks at each worker once in
+ * .hint_after_ns, and at what is due: most hand-outs have ended by then. */
+void fa_disp_hint_tick(struct fa_disp *d, uint64_t now_ns) {
+        struct fa_list *it;
+        struct fa_list *tmp;
+
+        if (now_ns < d->hint_at_ns)
+                return;
+        d->hint_at_ns = FA_NEVER;
+        fa_list_for_each_safe (it, tmp, &d->hinting)
+                hint_due(d, fa_list_entry(it, struct peer, hinting), now_ns);
+}
+
+static bool give(struct fa_disp *d, struct peer *p, struct task *t, uint64_t now_ns) {
         struct fa_msg *m;
         struct fa_item *it = fa_outbox_item(&d->outbox, &p->lane, FA_MSG_TASK, p->incarnation,
                                             p->session, fa_blob_len(t->spec->payload), 0, &m);
@@ -182,19 +251,13 @@ static bool give(struct fa_disp *d, struct peer *p, struct task *t) {
         fa_spec_fill(t->spec, it);
         m->seq = ++p->sent_seq;
         d->stats.handed_out++;
-        if (d->cfg.hints) {
-                struct fa_op *op = fa_disp_op(d, FA_OP_HINT);
-                if (op) {
-                        op->id = t->node.key;
-                        op->partition = t->part->partition;
-                }
-        }
+        plan_hint(d, p, t, now_ns);
         return true;
 }
 
 /* One task each to those in line, in turn, longest idle first: a worker that has taken one goes to
  * the end of its line.  false: nobody was given any. */
-static bool hand_round(struct fa_disp *d, struct fa_list *line) {
+static bool hand_round(struct fa_disp *d, struct fa_list *line, uint64_t now_ns) {
         struct fa_list *it;
         struct fa_list *tmp;
         bool any = false;
@@ -204,7 +267,7 @@ static bool hand_round(struct fa_disp *d, struct fa_list *line) {
                 struct task *t = d->n_in[TASK_QUEUED] ? oldest_for(d, p) : NULL;
                 if (!t)
                         continue;
-                if (!give(d, p, t))
+                if (!give(d, p, t, now_ns))
                         return false; /* no memory: the next turn tries again */
                 any = true;
                 fa_list_remove(&p->ready);
@@ -217,10 +280,11 @@ static bool hand_round(struct fa_disp *d, struct fa_list *line) {
 
 /* Hands tasks to workers with credit: those with slots that have nothing come first.  In pull mode
  * whoever was given something has had its answer. */
-void fa_disp_hand_out(struct fa_disp *d) {
+void fa_disp_hand_out(struct fa_disp *d, uint64_t now_ns) {
         struct fa_list *l;
 
-        while (d->n_in[TASK_QUEUED] && (hand_round(d, &d->ready) || hand_round(d, &d->ahead)))
+        while (d->n_in[TASK_QUEUED] &&
+               (hand_round(d, &d->ready, now_ns) || hand_round(d, &d->ahead, now_ns)))
                 ;
         while ((l = fa_list_pop_front(&d->given))) {
                 struct peer *p = fa_list_entry(l, struct peer, given);

@@ -88,6 +88,10 @@ static void merge_old(struct fa_disp *d, struct peer *p) {
                 struct peer *old = fa_list_entry(it, struct peer, link);
                 if (old == p || old->role != FA_ROLE_WORKER || old->incarnation != p->incarnation)
                         continue;
+                p->unhinted = p->unhinted ? p->unhinted : old->unhinted;
+                old->unhinted = NULL;
+                if (p->unhinted && fa_list_empty(&p->hinting))
+                        fa_list_push_back(&d->hinting, &p->hinting);
                 while ((l = fa_list_first(&old->held))) {
                         struct task *t = fa_list_entry(l, struct task, link);
                         fa_list_remove(&t->link);
@@ -101,14 +105,6 @@ static void merge_old(struct fa_disp *d, struct peer *p) {
                 old->registered = false;
                 fa_disp_ready(d, old);
         }
-}
-
-static void hold(struct fa_disp *d, struct peer *p, struct task *t, const struct fa_fence *f) {
-        fa_disp_task_move(d, t, TASK_HANDED);
-        t->fence = *f;
-        t->worker = p;
-        fa_list_push_back(&p->held, &t->link);
-        p->n_held++;
 }
 
 /*
@@ -131,7 +127,7 @@ static bool died(const struct fa_disp *d, const struct fa_fence *f) {
 }
 
 /* One line of the list: keep it, adopt it, or tell the worker that it is void. */
-static void listed(struct fa_disp *d, struct peer *p, const struct fa_item *it) {
+static void listed(struct fa_disp *d, struct peer *p, const struct fa_item *it, uint64_t now_ns) {
         struct part *part = fa_disp_part(d, it->fence.partition);
         struct task *t = fa_disp_task_find(d, &it->id);
 
@@ -144,7 +140,7 @@ static void listed(struct fa_disp *d, struct peer *p, const struct fa_item *it) 
         if (t && t->state == TASK_HANDED && t->worker == p && fa_fence_eq(&t->fence, &it->fence)) {
                 t->listed = p->session;
         } else if (t && t->part && adoptable(t, &it->fence) && it->state != FA_HELD_RESULT) {
-                hold(d, p, t, &it->fence);
+                fa_disp_hold(d, p, t, &it->fence, now_ns);
                 t->listed = p->session;
         } else if (t && (t->state == TASK_FINISHING || t->state == TASK_ACCEPTING ||
                          it->state == FA_HELD_RESULT)) {
@@ -169,7 +165,8 @@ static void drop_unlisted(struct fa_disp *d, struct peer *p) {
         }
 }
 
-static void on_register(struct fa_disp *d, struct peer *p, const struct fa_msg *m) {
+static void
+on_register(struct fa_disp *d, struct peer *p, const struct fa_msg *m, uint64_t now_ns) {
         if (m->from != p->incarnation || p->role != FA_ROLE_WORKER) {
                 if (p->role == FA_ROLE_WORKER)
                         fa_disp_worker_close(d, p); /* another process behind the same number */
@@ -188,7 +185,7 @@ static void on_register(struct fa_disp *d, struct peer *p, const struct fa_msg *
         if (set_functions(d, p, m))
                 return; /* no memory: as if it had been lost */
         for (uint32_t i = 0; i < m->n_items; i++)
-                listed(d, p, &m->items[i]);
+                listed(d, p, &m->items[i], now_ns);
         if (m->more)
                 return;
         if (fa_rule(LIST_ALL))
@@ -326,7 +323,7 @@ void fa_disp_worker_msg(struct fa_disp *d,
                         const struct fa_msg *m,
                         uint64_t now_ns) {
         if (m->type == FA_MSG_REGISTER) {
-                on_register(d, p, m);
+                on_register(d, p, m, now_ns);
                 return;
         }
         p->role = FA_ROLE_WORKER;

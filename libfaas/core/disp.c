@@ -47,6 +47,8 @@ int fa_disp_new(struct fa_disp **ret, const struct fa_disp_cfg *cfg) {
         fa_list_init(&d->ready);
         fa_list_init(&d->ahead);
         fa_list_init(&d->given);
+        fa_list_init(&d->hinting);
+        d->hint_at_ns = FA_NEVER;
         fa_list_init(&d->parts);
         fa_list_init(&d->inherited);
         fa_list_init(&d->finals);
@@ -71,6 +73,7 @@ static void peer_free(struct fa_disp *d, struct peer *p) {
         }
         fa_list_remove(&p->ready);
         fa_list_remove(&p->given);
+        fa_list_remove(&p->hinting);
         fa_list_remove(&p->link);
         fa_heap_remove(&d->alive, &p->alive);
         fa_map_remove(&d->peers_by_key, &p->node);
@@ -147,6 +150,7 @@ struct peer *fa_disp_peer(struct fa_disp *d, uint64_t key, bool create, uint64_t
         p->seen_ns = now_ns;
         fa_list_init(&p->ready);
         fa_list_init(&p->given);
+        fa_list_init(&p->hinting);
         fa_list_init(&p->held);
         fa_list_init(&p->finishing);
         fa_list_init(&p->waiters);
@@ -259,7 +263,7 @@ int fa_disp_input(struct fa_disp *d, const struct fa_event *ev, uint64_t now_ns)
                 r = -EINVAL;
         }
         if (!r)
-                fa_disp_hand_out(d);
+                fa_disp_hand_out(d, now_ns);
         return r;
 }
 
@@ -312,12 +316,13 @@ void fa_disp_tick(struct fa_disp *d, uint64_t now_ns) {
         release_inherited(d, now_ns);
         fa_disp_sweep(d, now_ns);
         fa_disp_store_tick(d, now_ns);
-        fa_disp_hand_out(d);
+        fa_disp_hint_tick(d, now_ns);
+        fa_disp_hand_out(d, now_ns);
 }
 
 uint64_t fa_disp_deadline(const struct fa_disp *d) {
         const struct fa_heap_node *n = fa_heap_peek(&d->alive);
-        uint64_t at = n ? n->key : FA_NEVER;
+        uint64_t at = FA_MIN(n ? n->key : FA_NEVER, d->hint_at_ns);
 
         if (d->fenced)
                 return FA_NEVER;

@@ -20,7 +20,8 @@ struct fa_disp;
 struct fa_disp_cfg {
         char name[FA_NAME_MAX + 1]; /* of this dispatcher; a restart under it takes over at once */
         char endpoint[FA_ENDPOINT_MAX]; /* where peers reach it */
-        uint8_t mode;                   /* FA_MODE_ */
+        uint64_t was_epoch;    /* this process was this one before, and was fenced; [0] it is new */
+        uint8_t mode;          /* FA_MODE_ */
         uint64_t heartbeat_ns; /* [1 s] beat when silent for so long; FA_NEVER: no beats, no
                                   judgement */
         uint32_t liveness;     /* [3] dead after so many of these */
@@ -33,8 +34,9 @@ struct fa_disp_cfg {
                              */
         uint32_t max_groups;    /* [4] groups unanswered at a time */
         uint32_t unstarted_max; /* [16] hand-outs of a task that may be lost before they start */
-        bool hints;    /* write HINT at each hand-out: for stores that others can take over */
-        uint64_t seed; /* random: hash tables */
+        uint64_t hint_after_ns; /* HINT is written for hand-outs that are out for so long; 0: for
+                                   each at once; FA_NEVER: for none, as nobody can take over */
+        uint64_t seed;          /* random: hash tables */
 };
 
 /* Counters, all since the machine was made. */
@@ -50,8 +52,9 @@ struct fa_disp *fa_disp_free(struct fa_disp *d); /* NULL is fine; returns NULL *
 
 /*
  * Something happened.  0; FAAS_E_FENCED: another dispatcher has taken over: send nothing more, free
- * this machine, start a new one; -ENOMEM at the start only (later lack of memory acts as a lost
- * message and is counted).
+ * this machine, start a new one with its epoch as .was_epoch; FAAS_E_EXISTS at the start only:
+ * another process has this name and lives, so this one must end; -ENOMEM at the start only (later
+ * lack of memory acts as a lost message and is counted).
  */
 int fa_disp_input(struct fa_disp *d, const struct fa_event *ev, uint64_t now_ns);
 

@@ -99,7 +99,9 @@ struct fa_op_more {
         uint64_t tick;     /* START, TICK answer: the store's count of ticks */
         uint64_t last_seq; /* FA_REBIND_OWN answers: the last of my groups that the store remembers
                               from before; 0: it has forgotten me.  If it is not older than .cursor,
-                              nothing of mine was lost */
+                              nothing of mine was lost.  What a REBIND_OWN itself set does not count
+                              until my FA_REBIND_DONE: a second one, also after another restart,
+                              answers as the first */
 };
 
 struct fa_op {

@@ -279,6 +279,7 @@ static int make_machine(struct fa_dispatcher *d, const struct faas_dispatcher_cf
                 .window_bytes = cfg->window_bytes,
                 .max_strikes = cfg->max_strikes,
                 .tick_ns = FA_NEVER,
+                .hint_after_ns = FA_NEVER,
         };
         struct fa_store_cfg store = {
                 .max_tasks = cfg->queue_tasks,

@@ -183,6 +183,7 @@ static int make_machines(struct fa_local *l, const struct fa_local_cfg *cfg, uin
                 .name = "local",
                 .heartbeat_ns = FA_NEVER,
                 .tick_ns = FA_NEVER,
+                .hint_after_ns = FA_NEVER,
                 .window_tasks = cfg->window_tasks,
                 .window_bytes = cfg->window_bytes,
                 .seed = seeds[1],

@@ -356,12 +356,14 @@ void fa_mem_rebind(struct fa_memory *m, struct fa_group *g, struct fa_op *op) {
         l = fa_mem_lease_find(m, g->epoch);
         fence_older(m, l->name, g->epoch);
         l->tick = m->tick;
-        more->last_seq = fresh ? 0 : l->last_seq;
         if (fresh || l->rebound != m->restarts) { /* else a late copy: the sequence went on */
+                if (!fresh && l->restored == l->rebound) /* else something is missing from before */
+                        l->before = l->last_seq;
                 l->rebound = m->restarts;
                 l->restored = m->restarts - 1; /* until FA_REBIND_DONE */
                 l->last_seq = op->cursor;
         }
+        more->last_seq = l->restored == m->restarts ? l->last_seq : l->before;
         m->last_epoch = FA_MAX(m->last_epoch, g->epoch);
         tell_owned(m, op, g->epoch);
 }

@@ -173,7 +173,10 @@ void check_send(struct world *w, int n, const struct fa_msg *m) {
                 int t = task_index(w, &it->id);
                 if (m->type == FA_MSG_ACCEPTED && it->state == 0)
                         task_of(w, &it->id)->acked_life = w->store_life;
-                if (m->type == FA_MSG_ACK && fa_state_final(state))
+                /* A SUBMIT that is under way while the store dies may run again what its client
+                 * has been told as ended, or is about to be. */
+                if (m->type == FA_MSG_ACK && fa_state_final(state) &&
+                    !(w->store_life && task_of(w, &it->id)->told))
                         reveal(w, task_of(w, &it->id), &rec.outcome);
                 if (w->p->store_lose)
                         continue;

@@ -336,7 +336,8 @@ static void machine_new(struct world *w, int n) {
                                  .tick_ns = w->p->own_store ? FA_NEVER : TICK_NS,
                                  .lease_ticks = LEASE_TICKS,
                                  .retain_ns = w->p->store_lose ? RETAIN_NS : 0,
-                                 .hints = true,
+                                 .hint_after_ns = w->hint_after_ns,
+                                 .was_epoch = node->was_epoch,
                                  .seed = w->seed};
         struct fa_work_cfg wc = {.incarnation = node->inc << 8 | (uint64_t)n,
                                  .n_slots = (unsigned)node->n_slots,
@@ -384,6 +385,7 @@ void node_start(struct world *w, int n) {
         if (node->alive)
                 return;
         node->alive = true;
+        node->was_epoch = 0;
         node->inc++;
         node->impostor = -1;
         node->wake_at_ns = 0;
@@ -453,19 +455,43 @@ void node_stop(struct world *w, int n, bool told) {
                 tell_peers(w, n, FA_EV_PEER_DOWN);
 }
 
+/* The same process goes on with a new machine. */
+static void fenced(struct world *w, int n) {
+        struct node *node = node_of(w, n);
+
+        if (w->verbose)
+                printf("%8.3f ms  %d is fenced\n", (double)w->now_ns / MS, n);
+        if (fa_disp_epoch(node->disp))
+                node->was_epoch = fa_disp_epoch(node->disp);
+        node->disp = fa_disp_free(node->disp);
+        adapter_drop(w, n);
+        machine_new(w, n);
+}
+
+/*
+ * Another process seems to have its name: it ends, as its shell would, and is started again by
+ * whoever looks after it.  It may have been its own START, run twice because a connection broke.
+ */
+static void usurped(struct world *w, int n) {
+        if (w->verbose)
+                printf("%8.3f ms  the name of %d is taken\n", (double)w->now_ns / MS, n);
+        node_stop(w, n, true);
+        happen(w, w->now_ns + rnd(w, 100 * MS), W_RESTART, n);
+}
+
 void node_event(struct world *w, int n, const struct fa_event *ev) {
         struct node *node = node_of(w, n);
 
         if (!node->alive)
                 return;
         if (node->disp) {
-                if (fa_disp_input(node->disp, ev, w->now_ns) == FAAS_E_FENCED) {
-                        if (w->verbose)
-                                printf("%8.3f ms  %d is fenced\n", (double)w->now_ns / MS, n);
-                        node->disp = fa_disp_free(node->disp);
-                        adapter_drop(w, n);
-                        machine_new(w, n);
-                }
+                int r = fa_disp_input(node->disp, ev, w->now_ns);
+                if (r == FAAS_E_FENCED)
+                        fenced(w, n);
+                else if (r == FAAS_E_EXISTS)
+                        usurped(w, n);
+                if (!node->alive)
+                        return;
         } else if (node->work) {
                 (void)fa_work_input(node->work, ev, w->now_ns);
                 check_void(w, n);

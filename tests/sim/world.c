@@ -258,6 +258,7 @@ static void build(struct world *w) {
         w->n_nodes = w->n_d + w->n_w + w->n_c;
         w->run_id = 1;
         w->window_tasks = rnd(w, 3) ? 1000 : 1 + (uint32_t)rnd(w, 8);
+        w->hint_after_ns = rnd(w, 2) ? 0 : rnd(w, 20 * MS);
         w->store_cfg = (struct fa_store_cfg){.max_tasks = 1000000,
                                              .max_bytes = 1u << 30,
                                              .result_bytes = 1u << 30,

@@ -113,6 +113,7 @@ struct node {
         uint64_t stalled_until_ns, wake_at_ns;
         uint64_t next_in_ns; /* delivery is not faster than this after a pause */
         struct fa_disp *disp;
+        uint64_t was_epoch; /* of the dispatcher that this process was before it was fenced */
         struct fa_work *work;
         struct fa_cli *cli;
         struct adapter store;
@@ -149,6 +150,7 @@ struct world {
         uint64_t disp_up_ns;   /* when a dispatcher started last */
         bool pull;             /* the mode of this seed */
         uint32_t window_tasks; /* of the dispatchers */
+        uint64_t hint_after_ns;
         bool may_take;
         bool verbose;
         char violation[256];
