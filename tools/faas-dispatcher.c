@@ -24,8 +24,13 @@ static const char help[] =
         "                         * as PORT for a free one, or ipc:///PATH\n"
         "  -w, --slots N          local: tasks at a time (default: number of CPUs)\n"
         "      --load FILE.so     local: functions from a shared object; may be repeated\n"
-        "      --store URL        where tasks are kept: memory: (default)\n"
-        "      --name NAME        of this dispatcher in its store (default: its URL)\n"
+        "      --store URL        where tasks are kept: memory: (default), or\n"
+        "                         redis://[user:password@]HOST[:PORT][/DB][?prefix=NAME],\n"
+        "                         redis+unix:///PATH[?prefix=NAME]\n"
+        "      --name NAME        of this dispatcher in its store (default: host and URL)\n"
+        "      --wait-store SECONDS   wait so long for the store to be there (default: 0)\n"
+        "      --lease MS         who is silent for so long is taken over from (default: 3000)\n"
+        "      --allow-eviction   use a Redis that may evict keys\n"
         "      --heartbeat MS     beat after so much silence (default: 1000)\n"
         "      --liveness N       a worker silent for N beats is dead (default: 3)\n"
         "      --max-strikes N    dead slots or workers one task may cost (default: 3)\n"
@@ -47,6 +52,9 @@ enum {
         OPT_LOAD,
         OPT_STORE,
         OPT_NAME,
+        OPT_WAIT_STORE,
+        OPT_LEASE,
+        OPT_ALLOW_EVICTION,
         OPT_HEARTBEAT,
         OPT_LIVENESS,
         OPT_MAX_STRIKES,
@@ -69,6 +77,9 @@ static const struct fa_option options[] = {
         [OPT_LOAD] = {"load", 0, "FILE.so"},
         [OPT_STORE] = {"store", 0, "URL"},
         [OPT_NAME] = {"name", 0, "NAME"},
+        [OPT_WAIT_STORE] = {"wait-store", 0, "SECONDS"},
+        [OPT_LEASE] = {"lease", 0, "MS"},
+        [OPT_ALLOW_EVICTION] = {"allow-eviction", 0, NULL},
         [OPT_HEARTBEAT] = {"heartbeat", 0, "MS"},
         [OPT_LIVENESS] = {"liveness", 0, "N"},
         [OPT_MAX_STRIKES] = {"max-strikes", 0, "N"},
@@ -130,6 +141,12 @@ static void set_limit(struct faas_dispatcher_cfg *c, int option, const char *arg
         case OPT_RESULT_TTL:
                 c->result_ttl_ms = fa_option_seconds("--result-ttl", arg);
                 break;
+        case OPT_WAIT_STORE:
+                c->store_wait_ms = fa_option_seconds("--wait-store", arg);
+                break;
+        case OPT_LEASE:
+                c->lease_ms = (uint32_t)fa_option_number("--lease", arg, 300, 3600000);
+                break;
         case OPT_HEARTBEAT:
                 c->heartbeat_ms = (uint32_t)fa_option_number("--heartbeat", arg, 10, 3600000);
                 break;
@@ -163,6 +180,9 @@ static void set(struct settings *s, int option, const char *arg) {
                 break;
         case OPT_NAME:
                 s->cfg.name = arg;
+                break;
+        case OPT_ALLOW_EVICTION:
+                s->cfg.flags |= FAAS_DISPATCHER_EVICTION_OK;
                 break;
         case OPT_LOG_LEVEL:
                 s->level = fa_option_level("--log-level", arg);
@@ -248,7 +268,7 @@ int main(int argc, char **argv) {
         check(&s);
         fa_say_log(s.level, s.json);
         s.cfg.modules = s.n_modules ? s.modules : NULL;
-        s.cfg.flags = FAAS_CLIENT_BUILTINS;
+        s.cfg.flags |= FAAS_CLIENT_BUILTINS;
         s.cfg.stop_fd = fa_stop_fd();
         if (s.cfg.stop_fd < 0) {
                 fa_say_error("cannot wait for signals: %s", fa_errno_text(-s.cfg.stop_fd));

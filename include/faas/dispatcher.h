@@ -35,8 +35,10 @@ struct faas_dispatcher_cfg {
                 *listen;     /* the door: "tcp://127.0.0.1:5555", with "*" for a free port,
                                 "ipc:///run/faas.sock", "inproc://name"; NULL: tcp://127.0.0.1:5555 */
         const char *workers; /* registered transports: the URL of their listening end; else NULL */
-        const char *store;   /* "memory:"; NULL: that */
-        const char *name;    /* of this dispatcher among those of one store; NULL: its URL */
+        const char *store; /* "memory:", "redis://[[user]:password@]host[:port][/db][?prefix=NAME]",
+                              "redis+unix:///path[?db=N&prefix=NAME]"; NULL: "memory:" */
+        const char *name;  /* of this dispatcher among those of one store, 1 to 64 bytes; NULL: host
+                              and URL.  Who starts under a name takes over from who had it */
         uint32_t heartbeat_ms; /* beat when silent for so long; 0: 1,000; at least 10 */
         uint32_t liveness;     /* dead after so many intervals of silence, 1 to 1,000; 0: 3 */
         uint32_t max_strikes;  /* for tasks that do not say; 0: 3 */
@@ -44,7 +46,7 @@ struct faas_dispatcher_cfg {
         unsigned n_slots;                      /* 1 to 1,024; 0: one per CPU */
         const struct faas_function *functions; /* copied but for the code; NULL: none */
         const char *const *modules;            /* files, ends with NULL; NULL: none */
-        uint32_t flags;                        /* FAAS_CLIENT_BUILTINS */
+        uint32_t flags; /* FAAS_CLIENT_BUILTINS, FAAS_DISPATCHER_EVICTION_OK */
         /* limits */
         uint32_t queue_tasks;   /* tasks in the store; 0: 4,194,304 */
         uint64_t queue_bytes;   /* bytes of the open ones, payloads and records; 0: 1 GiB */
@@ -55,12 +57,19 @@ struct faas_dispatcher_cfg {
         int stop_fd; /* -1, or a pipe, eventfd or signalfd that is this dispatcher's alone and stays
                         open as long as it, and the caller's.  run() and step() read it: each time
                         it is readable is one faas_dispatcher_stop(), end of file ends it at once */
+        /* a store that others share: redis */
+        uint32_t store_wait_ms; /* how long faas_dispatcher_new() waits for it; 0: not at all */
+        uint32_t lease_ms; /* who has not written for so long is taken over from, 300 to 3,600,000;
+                              the same for all dispatchers of a store; 0: 3,000 */
 };
+
+/* Use a Redis although it evicts keys when its memory is full: what it evicts is lost. */
+#define FAAS_DISPATCHER_EVICTION_OK 0x100u
 
 #define FAAS_DISPATCHER_CFG_INIT                                                                   \
         {                                                                                          \
                 sizeof(struct faas_dispatcher_cfg), NULL, NULL, NULL, NULL, NULL, 0, 0, 0, 0,      \
-                        NULL, NULL, 0, 0, 0, 0, 0, 0, 0, -1                                        \
+                        NULL, NULL, 0, 0, 0, 0, 0, 0, 0, -1, 0, 0                                  \
         }
 
 /**
@@ -72,11 +81,16 @@ struct faas_dispatcher_cfg {
  * dispatcher left behind at an ipc:// address is removed if nobody listens there.  "local" forks a
  * zygote: see faas_client_open().
  *
- * Blocking: milliseconds.
+ * Blocking: milliseconds; with a store in Redis until that has answered, at most some 2 s and
+ *           cfg.store_wait_ms.
  * Outputs:  @ret is set on 0 and untouched otherwise.
  *
  * Return: 0; FAAS_E_NOENT unknown transport, store or scheme, or no such module; FAAS_E_VERSION,
  *         FAAS_E_EXISTS, FAAS_E_LIMIT of functions, modules and slots as in faas_client_open();
+ *         the store: FAAS_E_UNAVAILABLE it is not there, or loads its data; FAAS_E_VERSION a Redis
+ *         before 6.2, or another version's data; -EACCES a wrong password, or a right is missing;
+ *         -EINVAL no such database, it may evict keys, other data under our names, or no Redis;
+ *         FAAS_E_CANCELLED cfg.stop_fd was readable before it was there;
  *         -EADDRINUSE somebody listens there; -EACCES, -EADDRNOTAVAIL; -EINVAL a malformed URL or
  *         @cfg; -EBADF, -EPERM cfg.stop_fd cannot be polled; "local": -ENOENT, -ECHILD, -ETIMEDOUT,
  *         -EAGAIN as faas_client_open(); -EMFILE, -ENOMEM; what a registered transport's open()
@@ -93,9 +107,8 @@ int faas_dispatcher_new(struct faas_dispatcher **ret, const struct faas_dispatch
  * signal ends the wait early.
  *
  * Blocking: at most @timeout_ms; not at all when it was asked to stop and has nothing left to do.
- * Return:   0; FAAS_E_GONE it was stopped and is done: free it; FAAS_E_FENCED another dispatcher
- *           of its name or over its partitions took over: free it; FAAS_E_FORKED; negative errno:
- *           broken.
+ * Return:   0; FAAS_E_GONE it was stopped and is done: free it; FAAS_E_FENCED another process runs
+ *           under its name: free it; FAAS_E_FORKED; negative errno: broken.
  */
 int faas_dispatcher_step(struct faas_dispatcher *d, int timeout_ms);
 

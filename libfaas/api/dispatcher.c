@@ -15,6 +15,8 @@
 #include "run/dispatcher.h"
 
 #define DEFAULT_LISTEN "tcp://127.0.0.1:5555"
+#define LEASE_MS_MIN 300u /* three ticks of 100 ms: a busy machine needs them */
+#define LEASE_MS_MAX 3600000u
 #define HEARTBEAT_MS_MIN 10u /* below it a busy machine buries the living */
 
 struct faas_dispatcher {
@@ -38,12 +40,14 @@ static void defaults(struct faas_dispatcher_cfg *c) {
                 c->n_slots = fa_cfg_cpus();
         if (!c->result_ttl_ms)
                 c->result_ttl_ms = 3600000;
+        if (!c->lease_ms)
+                c->lease_ms = 3000;
 }
 
 static int check(const struct faas_dispatcher_cfg *c) {
         bool has_slots = strcmp(c->transport, "push") != 0 && strcmp(c->transport, "pull") != 0;
 
-        if (c->flags & ~FAAS_CLIENT_BUILTINS)
+        if (c->flags & ~(FAAS_CLIENT_BUILTINS | FAAS_DISPATCHER_EVICTION_OK))
                 return fa_error(-EINVAL, "cfg.flags has unknown bits: 0x%x", c->flags);
         if (c->heartbeat_ms < HEARTBEAT_MS_MIN || c->heartbeat_ms > FA_TIMEOUT_MS_MAX)
                 return fa_error(-EINVAL, "cfg.heartbeat_ms is %u; expected %u to %u",
@@ -54,6 +58,9 @@ static int check(const struct faas_dispatcher_cfg *c) {
         if (c->n_slots > FA_SLOTS_MAX)
                 return fa_error(FAAS_E_LIMIT, "cfg.n_slots is %u; expected 1 to %d", c->n_slots,
                                 FA_SLOTS_MAX);
+        if (c->lease_ms < LEASE_MS_MIN || c->lease_ms > LEASE_MS_MAX)
+                return fa_error(-EINVAL, "cfg.lease_ms is %u; expected %u to %u", c->lease_ms,
+                                LEASE_MS_MIN, LEASE_MS_MAX);
         if (c->name && (!*c->name || strlen(c->name) > FA_NAME_MAX))
                 return fa_error(-EINVAL, "cfg.name has %zu bytes; expected 1 to %d",
                                 strlen(c->name), FA_NAME_MAX);

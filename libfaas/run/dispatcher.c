@@ -12,26 +12,29 @@
 #include "run/dispatcher.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "base/macros.h"
 #include "model/report.h"
+#include "run/keep.h"
 #include "run/loop.h"
 #include "run/port.h"
-#include "store/store.h"
 
+#define LEASE_TICKS 3      /* what the model was checked with */
 #define TURN_MESSAGES 1024 /* read at a port in one turn: about a millisecond */
 
 enum { DOOR, WORKERS, _PORT_N }; /* the second only if workers do not come through the door */
 
 struct fa_dispatcher {
-        struct fa_disp *disp;
-        struct fa_store *store;
+        struct fa_keep keep;
         struct fa_port *ports[_PORT_N];
         struct fa_loop loop;
         const char *transport; /* its name */
@@ -61,7 +64,7 @@ static int input(struct fa_dispatcher *d, struct fa_port *p, struct fa_event *ev
                                "with the transport push or pull",
                                now_ns);
         else
-                r = fa_disp_input(d->disp, ev, now_ns);
+                r = fa_disp_input(d->keep.disp, ev, now_ns);
         /* A worker that starts anew says HELLO, and ends what it was. */
         d->ended |= ev->kind != FA_EV_MSG || ev->msg->type == FA_MSG_HELLO ||
                     ev->msg->type == FA_MSG_DISCONNECT;
@@ -88,31 +91,11 @@ static int read_port(struct fa_dispatcher *d, struct fa_port *p, uint64_t now_ns
         return 0;
 }
 
-/* A store that answers at once has answered when this returns. */
-static int commit(struct fa_dispatcher *d, uint64_t now_ns) {
-        struct fa_event ev = {.kind = FA_EV_GROUP};
-        bool moved = true;
-
-        while (moved) {
-                moved = false;
-                for (struct fa_group *g; (g = fa_disp_group(d->disp));)
-                        fa_store_apply(d->store, g, now_ns);
-                while ((ev.group = fa_store_reap(d->store, now_ns))) {
-                        int r = fa_disp_input(d->disp, &ev, now_ns);
-                        fa_group_free(ev.group);
-                        if (r)
-                                return r;
-                        moved = true;
-                }
-        }
-        return 0;
-}
-
 static void send_all(struct fa_dispatcher *d, uint64_t now_ns) {
         struct fa_msg *m;
         uint64_t to;
 
-        while (fa_outbox_pop(fa_disp_outbox(d->disp), &to, &m))
+        while (fa_outbox_pop(fa_disp_outbox(d->keep.disp), &to, &m))
                 fa_port_send(d->ports[fa_port_index(to)], to, m, now_ns);
         for (unsigned i = 0; i < _PORT_N; i++)
                 if (d->ports[i])
@@ -137,11 +120,11 @@ static void note(struct fa_dispatcher *d, uint64_t now_ns) {
         const struct fa_port_stats ports = port_stats(d);
         struct fa_disp_stats stats;
 
-        fa_disp_note(d->disp, ports.bad, ports.dropped);
+        fa_disp_note(d->keep.disp, ports.bad, ports.dropped);
         if (!d->ended)
                 return;
         d->ended = false;
-        fa_disp_stats(d->disp, &stats);
+        fa_disp_stats(d->keep.disp, &stats);
         if (stats.lost_workers != d->lost_workers &&
             fa_log_rate(&d->log_lost, FAAS_LOG_WARNING, now_ns))
                 fa_log(FAAS_LOG_WARNING, "a worker was lost; %llu are left",
@@ -149,8 +132,8 @@ static void note(struct fa_dispatcher *d, uint64_t now_ns) {
         d->lost_workers = stats.lost_workers;
 }
 
-static int turn(void *shell, uint64_t now_ns) {
-        struct fa_dispatcher *d = shell;
+/* What was read, judged and answered by the store. */
+static int judge(struct fa_dispatcher *d, uint64_t now_ns) {
         int r = 0;
 
         for (unsigned i = 0; i < _PORT_N && r == 0; i++)
@@ -158,18 +141,39 @@ static int turn(void *shell, uint64_t now_ns) {
                         r = read_port(d, d->ports[i], now_ns);
         if (r)
                 return r;
-        if (fa_store_deadline(d->store) <= now_ns)
-                fa_store_tick(d->store, now_ns);
-        if (fa_disp_deadline(d->disp) <= now_ns) {
-                fa_disp_tick(d->disp, now_ns);
+        fa_keep_tick(&d->keep, now_ns);
+        if (fa_disp_deadline(d->keep.disp) <= now_ns) {
+                fa_disp_tick(d->keep.disp, now_ns);
                 d->ended = true;
         }
-        r = commit(d, now_ns);
+        return fa_keep_commit(&d->keep, now_ns);
+}
+
+/* Another dispatcher owns what was this one's.  Peers hear of it when they speak next. */
+static int begin_anew(struct fa_dispatcher *d) {
+        int r = fa_keep_again(&d->keep);
+
+        d->loop.more = true;
+        if (d->loop.phase == FA_DRAINING)
+                fa_disp_drain(d->keep.disp);
+        return r ? r : fa_loop_watch(&d->loop, fa_store_fd(d->keep.store));
+}
+
+static int turn(void *shell, uint64_t now_ns) {
+        struct fa_dispatcher *d = shell;
+        int r = judge(d, now_ns);
+
+        if (r == FAAS_E_FENCED)
+                return begin_anew(d);
+        if (r == FAAS_E_EXISTS)
+                return fa_error(FAAS_E_FENCED,
+                                "another process runs under this dispatcher's name, %s",
+                                d->keep.disp_cfg.name);
         if (r)
                 return r;
         if (d->loop.phase == FA_STOPPING ||
-            (d->loop.phase == FA_DRAINING && fa_disp_idle(d->disp))) {
-                fa_disp_goodbye(d->disp);
+            (d->loop.phase == FA_DRAINING && fa_disp_idle(d->keep.disp))) {
+                fa_disp_goodbye(d->keep.disp);
                 d->loop.phase = FA_STOPPED;
         }
         note(d, now_ns);
@@ -179,7 +183,7 @@ static int turn(void *shell, uint64_t now_ns) {
 
 static uint64_t deadline(void *shell) {
         const struct fa_dispatcher *d = shell;
-        uint64_t at = FA_MIN(fa_store_deadline(d->store), fa_disp_deadline(d->disp));
+        uint64_t at = fa_keep_deadline(&d->keep);
 
         for (unsigned i = 0; i < _PORT_N; i++) {
                 uint64_t port = d->ports[i] ? fa_port_deadline(d->ports[i]) : FA_NEVER;
@@ -192,7 +196,7 @@ static void drain(void *shell) {
         struct fa_dispatcher *d = shell;
 
         fa_log(FAAS_LOG_INFO, "draining: no new tasks are taken");
-        fa_disp_drain(d->disp);
+        fa_disp_drain(d->keep.disp);
 }
 
 static const struct fa_loop_ops ops = {.turn = turn, .deadline = deadline, .drain = drain};
@@ -216,8 +220,7 @@ struct fa_dispatcher *fa_dispatcher_close(struct fa_dispatcher *d) {
                 return NULL;
         for (unsigned i = 0; i < _PORT_N; i++)
                 fa_port_close(d->ports[i]);
-        fa_disp_free(d->disp);
-        fa_store_close(d->store);
+        fa_keep_close(&d->keep);
         fa_loop_deinit(&d->loop);
         free(d->url);
         free(d);
@@ -269,38 +272,55 @@ static uint8_t mode_of(const char *name) {
                        : 1;
 }
 
+/*
+ * Its name among those of one store, unless it was given one: a restart at the same place on the
+ * same host is the same dispatcher.
+ */
+static void default_name(char ret[FA_NAME_MAX + 1], const char *url) {
+        char host[HOST_NAME_MAX + 1] = "";
+        uint64_t hash = UINT64_C(0xcbf29ce484222325); /* FNV-1a: RFC draft-eastlake-fnv */
+
+        (void)gethostname(host, sizeof(host) - 1);
+        if (snprintf(ret, FA_NAME_MAX + 1, "%s %s", host, url) <= (int)FA_NAME_MAX)
+                return;
+        for (const char *p = url; *p; p++)
+                hash = (hash ^ (unsigned char)*p) * UINT64_C(0x100000001b3);
+        (void)snprintf(ret, FA_NAME_MAX + 1, "%.40s %016llx", host, (unsigned long long)hash);
+}
+
 static int make_machine(struct fa_dispatcher *d, const struct faas_dispatcher_cfg *cfg) {
         uint64_t seeds[2];
-        struct fa_disp_cfg disp = {
+        struct fa_disp_cfg *disp = &d->keep.disp_cfg;
+
+        *disp = (struct fa_disp_cfg){
                 .mode = mode_of(d->transport),
                 .heartbeat_ns = cfg->heartbeat_ms * FA_NS_PER_MS,
                 .liveness = cfg->liveness,
                 .window_tasks = cfg->window_tasks,
                 .window_bytes = cfg->window_bytes,
                 .max_strikes = cfg->max_strikes,
-                .tick_ns = FA_NEVER,
-                .hint_after_ns = FA_NEVER,
         };
-        struct fa_store_cfg store = {
+        d->keep.store_cfg = (struct fa_store_cfg){
                 .max_tasks = cfg->queue_tasks,
                 .max_bytes = cfg->queue_bytes,
                 .result_bytes = cfg->result_bytes,
                 .result_ttl_ns = cfg->result_ttl_ms * FA_NS_PER_MS,
+                .tick_ns = cfg->lease_ms * FA_NS_PER_MS / LEASE_TICKS,
+                .lease_ticks = LEASE_TICKS,
+                .evicting_ok = cfg->flags & FAAS_DISPATCHER_EVICTION_OK,
         };
-        const char *name = cfg->name ? cfg->name : d->url;
-        int r;
-
         if (getrandom(seeds, sizeof(seeds), 0) != (ssize_t)sizeof(seeds))
                 return fa_errno(errno, "getrandom");
-        disp.seed = seeds[0];
-        store.seed = seeds[1];
-        memcpy(disp.name, name, strnlen(name, FA_NAME_MAX));
-        memcpy(disp.endpoint, d->url, strnlen(d->url, sizeof(disp.endpoint) - 1));
-        r = fa_store_open(&d->store, cfg->store, &store);
-        if (r == 0)
-                r = fa_disp_new(&d->disp, &disp);
+        disp->seed = seeds[0];
+        d->keep.store_cfg.seed = seeds[1];
+        if (cfg->name)
+                memcpy(disp->name, cfg->name, strnlen(cfg->name, FA_NAME_MAX));
+        else
+                default_name(disp->name, d->url);
+        memcpy(disp->endpoint, d->url, strnlen(d->url, sizeof(disp->endpoint) - 1));
         /* It has its epoch before anybody is heard. */
-        return r ? r : commit(d, d->start_ns);
+        return fa_keep_open(&d->keep, cfg->store, d->start_ns + cfg->store_wait_ms * FA_NS_PER_MS,
+                            cfg->stop_fd);
 }
 
 static int watch_all(struct fa_dispatcher *d) {
@@ -309,8 +329,8 @@ static int watch_all(struct fa_dispatcher *d) {
         for (unsigned i = 0; i < _PORT_N && r == 0; i++)
                 if (d->ports[i])
                         r = fa_loop_watch(&d->loop, fa_port_fd(d->ports[i]));
-        if (r == 0 && fa_store_fd(d->store) >= 0)
-                r = fa_loop_watch(&d->loop, fa_store_fd(d->store));
+        if (r == 0 && fa_store_fd(d->keep.store) >= 0)
+                r = fa_loop_watch(&d->loop, fa_store_fd(d->keep.store));
         return r;
 }
 
@@ -321,6 +341,7 @@ int fa_dispatcher_open(struct fa_dispatcher **ret, const struct faas_dispatcher_
         if (!d)
                 return -ENOMEM;
         d->loop = (struct fa_loop)FA_LOOP_NULL;
+        d->keep = (struct fa_keep)FA_KEEP_NULL;
         d->start_ns = fa_now();
         r = open_ports(d, cfg);
         if (r == 0)
@@ -344,6 +365,6 @@ const char *fa_dispatcher_url(const struct fa_dispatcher *d) {
 void fa_dispatcher_stats(const struct fa_dispatcher *d, struct faas_stats *ret) {
         uint64_t values[_FA_STAT_N];
 
-        fa_disp_values(d->disp, values, fa_now());
+        fa_disp_values(d->keep.disp, values, fa_now());
         fa_report_stats(ret, values);
 }

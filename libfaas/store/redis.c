@@ -338,10 +338,10 @@ static uint64_t redis_unsafe_ns(const struct fa_store *store) {
 
 #define TABLE(name)                                                                                \
         {                                                                                          \
-                .scheme = name, .open = redis_open, .close = redis_close, .apply = redis_apply,    \
-                .reap = redis_reap, .fd = redis_fd, .deadline = redis_deadline,                    \
-                .tick = redis_tick, .state = redis_state, .lost = redis_lost,                      \
-                .unsafe_ns = redis_unsafe_ns,                                                      \
+                .scheme = name, .shared = true, .open = redis_open, .close = redis_close,          \
+                .apply = redis_apply, .reap = redis_reap, .fd = redis_fd,                          \
+                .deadline = redis_deadline, .tick = redis_tick, .state = redis_state,              \
+                .lost = redis_lost, .unsafe_ns = redis_unsafe_ns,                                  \
         }
 
 const struct fa_store_ops fa_store_redis = TABLE("redis");

@@ -28,6 +28,7 @@ struct fa_store_cfg {
 
 struct fa_store_ops {
         const char *scheme; /* "memory" */
+        bool shared; /* several dispatchers may use it, so leases count, and it outlives them */
 
         /* MANDATORY. Starts; does not block. On failure nothing is left behind, *ret is untouched.
          */
@@ -78,8 +79,8 @@ extern const struct fa_store_ops fa_store_memory;
 extern const struct fa_store_ops fa_store_redis, fa_store_redis_unix; /* as built: option redis */
 
 /*
- * Opens by the URL's scheme: "memory:", "redis://...", "redis+unix:///...".  0; FAAS_E_NOENT unknown scheme; -EINVAL bad URL; -ENOMEM;
- * fa_error() has the text.
+ * Opens by the URL's scheme: "memory:", "redis://...", "redis+unix:///...".  0; FAAS_E_NOENT
+ * unknown scheme; -EINVAL bad URL; -ENOMEM; fa_error() has the text.
  */
 int fa_store_open(struct fa_store **ret, const char *url, const struct fa_store_cfg *cfg);
 struct fa_store *fa_store_close(struct fa_store *s); /* NULL is fine; returns NULL */
