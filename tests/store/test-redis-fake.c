@@ -1,11 +1,13 @@
 /* test-redis-fake.c - what answers where a Redis should be, and is none, or an old or strange one
  */
 #undef NDEBUG
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <criterion/criterion.h>
 
@@ -14,6 +16,7 @@
 #include "base/clock.h"
 #include "base/macros.h"
 #include "conn-bed.h"
+#include "store/redis-conn-private.h"
 #include "th-alloc.h"
 
 static struct fake f;
@@ -295,4 +298,17 @@ Test(redis_fake, bytes_that_went_wrong_do_no_harm) {
                 now = FA_MAX(now, fa_redis_conn_deadline(b.c));
         }
         end();
+}
+
+Test(redis_fake, a_connection_to_itself_is_none) {
+        struct sockaddr_in addr = {.sin_family = AF_INET,
+                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+        socklen_t len = sizeof(addr);
+        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+        cr_assert_eq(bind(fd, (struct sockaddr *)&addr, len), 0);
+        cr_assert_eq(getsockname(fd, (struct sockaddr *)&addr, &len), 0);
+        cr_assert_eq(connect(fd, (struct sockaddr *)&addr, len), 0);
+        cr_assert_eq(fa_redis_connected(fd), -ECONNREFUSED);
+        close(fd);
 }
