@@ -87,8 +87,8 @@ bool fa_redis_is_address(const char *host);
 const char *
 fa_redis_resolve(struct fa_redis_addr *addrs, size_t *ret_n, const char *host, uint16_t port);
 void fa_redis_unix(struct fa_redis_addr *ret, const char *path);
-/* A socket on its way; *ret_done: it is there already. */
-int fa_redis_connect(int *ret_fd, const struct fa_redis_addr *to, bool *ret_done);
+/* A socket on its way; it may be there already. */
+int fa_redis_connect(int *ret_fd, const struct fa_redis_addr *to);
 /* What became of it: 0, -EINPROGRESS, or why not. */
 int fa_redis_connected(int fd);
 

@@ -144,11 +144,10 @@ static void greet(struct fa_redis_conn *c) {
 /* The address at addr_i, or the first one behind it that does not refuse at once. */
 static void try_addrs(struct fa_redis_conn *c) {
         struct epoll_event e = {.events = EPOLLOUT};
-        bool done = false;
         int r = -EHOSTUNREACH;
 
         for (; c->addr_i < c->n_addrs; c->addr_i++) {
-                r = fa_redis_connect(&c->fd, &c->addrs[c->addr_i], &done);
+                r = fa_redis_connect(&c->fd, &c->addrs[c->addr_i]);
                 if (r == 0)
                         break;
                 explain(c, "%s", faas_strerror(r));
@@ -164,8 +163,6 @@ static void try_addrs(struct fa_redis_conn *c) {
         c->events = e.events;
         c->step = FA_REDIS_CONNECTING;
         c->wake_ns = c->now_ns + PATIENCE_NS;
-        if (done)
-                greet(c);
 }
 
 static void start(struct fa_redis_conn *c) {
@@ -280,7 +277,8 @@ void fa_redis_conn_turn(struct fa_redis_conn *c, uint64_t now_ns) {
         c->now_ns = now_ns;
         if (c->step == FA_REDIS_DOWN && now_ns >= c->wake_ns)
                 start(c);
-        else if (c->step == FA_REDIS_CONNECTING)
+        /* A unix socket is there at once. */
+        if (c->step == FA_REDIS_CONNECTING)
                 check_connect(c);
         if (c->step == FA_REDIS_GREETING || c->step == FA_REDIS_READY)
                 exchange(c);

@@ -110,7 +110,7 @@ static const struct {
 } phrases[] = {
         {"ERR max number of clients", FA_REDIS_MAXCLIENTS},
         {"ERR invalid password", FA_REDIS_WRONGPASS},
-        {"ERR The user executing the script can't", FA_REDIS_NOPERM},
+        {"ERR The user executing the script can't ", FA_REDIS_NOPERM},
 };
 
 static enum fa_redis_error word_of(const char *text) {
@@ -124,6 +124,7 @@ static enum fa_redis_error word_of(const char *text) {
 
 enum fa_redis_error fa_redis_error_of(const char *text) {
         static const char wrapped[] = "ERR Error running script";
+        static const char no_right[] = ": The user executing the script can't ";
         enum fa_redis_error error = word_of(*text == '-' ? text + 1 : text);
 
         if (error)
@@ -135,6 +136,8 @@ enum fa_redis_error fa_redis_error_of(const char *text) {
                 return FA_REDIS_OTHER;
         for (const char *p = text; !error && (p = strstr(p, ": -")); p += 3)
                 error = word_of(p + 3);
+        if (!error && strstr(text, no_right))
+                error = FA_REDIS_NOPERM;
         return error;
 }
 

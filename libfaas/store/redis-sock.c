@@ -88,15 +88,30 @@ static void tune(int fd) {
                                  sizeof(options[i].value));
 }
 
-int fa_redis_connect(int *ret_fd, const struct fa_redis_addr *to, bool *ret_done) {
+/*
+ * Whoever tries a port again and again where nobody listens may be given that very port for its own
+ * end, and then it is connected to itself, and nobody can listen there any more.
+ */
+static bool is_self(int fd) {
+        struct sockaddr_storage own = {0};
+        struct sockaddr_storage peer = {0};
+        socklen_t own_len = sizeof(own);
+        socklen_t peer_len = sizeof(peer);
+
+        return getsockname(fd, (struct sockaddr *)&own, &own_len) == 0 &&
+               (own.ss_family == AF_INET || own.ss_family == AF_INET6) &&
+               getpeername(fd, (struct sockaddr *)&peer, &peer_len) == 0 && own_len == peer_len &&
+               memcmp(&own, &peer, own_len) == 0;
+}
+
+int fa_redis_connect(int *ret_fd, const struct fa_redis_addr *to) {
         int fd = socket(to->any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
         if (fd < 0)
                 return -errno;
         if (to->any.sa_family != AF_UNIX)
                 tune(fd);
-        *ret_done = connect(fd, &to->any, to->len) == 0;
-        if (!*ret_done && errno != EINPROGRESS) {
+        if (connect(fd, &to->any, to->len) < 0 && errno != EINPROGRESS) {
                 int error = errno;
                 close(fd);
                 return -error;
@@ -114,5 +129,5 @@ int fa_redis_connected(int fd) {
                 return -EINPROGRESS;
         if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0)
                 return -errno;
-        return -error;
+        return error == 0 && is_self(fd) ? -ECONNREFUSED : -error;
 }

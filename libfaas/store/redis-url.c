@@ -263,14 +263,13 @@ static int take_host(struct parser *s, struct part part) {
 
 static int take_tcp(struct parser *s, const char *p) {
         struct part host = until(&p, "/?");
-        struct part db = {p, 0};
         int r = split_auth(s, &host);
 
         if (r == 0)
                 r = take_host(s, host);
         if (r == 0 && *p == '/') {
                 p++;
-                db = until(&p, "?");
+                struct part db = until(&p, "?");
                 if (db.len)
                         r = take_db(s, db);
         }

@@ -1,18 +1,22 @@
 /* test-redis-fake.c - what answers where a Redis should be, and is none, or an old or strange one
  */
 #undef NDEBUG
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <criterion/criterion.h>
 
 #include <faas/error.h>
 
 #include "base/clock.h"
+#include "base/macros.h"
 #include "conn-bed.h"
+#include "store/redis-conn-private.h"
 #include "th-alloc.h"
 
 static struct fake f;
@@ -258,4 +262,53 @@ Test(redis_fake, commands_that_found_no_memory_break_the_connection) {
         expect_state(0, "");
         cr_assert_not(fa_redis_conn_out(b.c)->failed);
         end();
+}
+
+/* A good conversation with a few bytes changed, in pieces: whatever it is, it comes back. */
+Test(redis_fake, bytes_that_went_wrong_do_no_harm) {
+        static const char info[] = GREETING_INFO("7.0.15", "maxmemory:0\r\nloading:0\r\n");
+        uint64_t random = 42, now = 1;
+
+        begin("");
+        for (unsigned round = 0; round < 3000; round++) {
+                char text[400];
+                int len = snprintf(text, sizeof(text),
+                                   "$%zu\r\n%s\r\n*2\r\n$11\r\nappendfsync\r\n$2\r\nno\r\n:1\r\n"
+                                   "*3\r\n:1\r\n$3\r\nabc\r\n*-1\r\n-ERR no\r\n$-1\r\n",
+                                   sizeof(info) - 1, info);
+                for (unsigned n = round % 4; n > 0; n--) {
+                        random = random * 6364136223846793005u + 1442695040888963407u;
+                        text[(random >> 33) % (unsigned)len] =
+                                "$*:+-0129\r\n\377x"[(random >> 20) % 13];
+                }
+                fa_redis_conn_turn(b.c, now);
+                fake_accept(&f);
+                for (int at = 0, n; at < len; at += n) {
+                        n = FA_MIN(len - at, 1 + (int)(round % 97));
+                        if (send(f.fd, text + at, (size_t)n, MSG_NOSIGNAL) < 0)
+                                break; /* it had enough */
+                        fa_redis_conn_turn(b.c, now);
+                        for (struct redisReply *reply; (reply = fa_redis_conn_reply(b.c));)
+                                freeReplyObject(reply);
+                }
+                if (round % 4 == 0)
+                        cr_assert_eq(fa_redis_conn_state(b.c, NULL), 0);
+                now += FA_NS_PER_S;
+                fa_redis_conn_break(b.c, now, FAAS_E_UNAVAILABLE, "next");
+                now = FA_MAX(now, fa_redis_conn_deadline(b.c));
+        }
+        end();
+}
+
+Test(redis_fake, a_connection_to_itself_is_none) {
+        struct sockaddr_in addr = {.sin_family = AF_INET,
+                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+        socklen_t len = sizeof(addr);
+        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+        cr_assert_eq(bind(fd, (struct sockaddr *)&addr, len), 0);
+        cr_assert_eq(getsockname(fd, (struct sockaddr *)&addr, &len), 0);
+        cr_assert_eq(connect(fd, (struct sockaddr *)&addr, len), 0);
+        cr_assert_eq(fa_redis_connected(fd), -ECONNREFUSED);
+        close(fd);
 }

@@ -76,6 +76,9 @@ Test(redis_resp, errors_are_told_apart_also_inside_a_script) {
                 {"ERR The user executing the script can't access at least one of the keys "
                  "mentioned in the command arguments script: db94, on @user_script:1.",
                  FA_REDIS_NOPERM},
+                {"ERR Error running script (call to f_c140): @user_script:1: @user_script: 1: The "
+                 "user executing the script can't run this command or subcommand ",
+                 FA_REDIS_NOPERM},
                 {"WRONGTYPE Operation against a key holding the wrong kind of value",
                  FA_REDIS_WRONGTYPE},
                 {"BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN "
