@@ -52,7 +52,7 @@ static int await(struct fa_keep *k, uint64_t until_ns, int stop_fd) {
                 if (k->disp)
                         r = fa_keep_commit(k, now_ns);
                 else
-                        fa_keep_tick(k, now_ns);
+                        fa_store_tick(k->store, now_ns);
                 state = fa_store_state(k->store, &why);
                 if (r || (state == 0 && (!k->disp || fa_disp_epoch(k->disp))))
                         return r;
