@@ -282,8 +282,9 @@ static bool hand_round(struct fa_disp *d, struct fa_list *line, uint64_t now_ns)
  * whoever was given something has had its answer. */
 void fa_disp_hand_out(struct fa_disp *d, uint64_t now_ns) {
         struct fa_list *l;
+        bool stays = d->draining && d->cfg.keeps;
 
-        while (d->n_in[TASK_QUEUED] &&
+        while (!stays && d->n_in[TASK_QUEUED] &&
                (hand_round(d, &d->ready, now_ns) || hand_round(d, &d->ahead, now_ns)))
                 ;
         while ((l = fa_list_pop_front(&d->given))) {

@@ -354,11 +354,14 @@ void fa_disp_drain(struct fa_disp *d) {
 bool fa_disp_idle(const struct fa_disp *d) {
         struct fa_list *it;
 
-        for (int s = 0; s < _TASK_STATE_N; s++)
-                if (s != TASK_FINAL && s != TASK_ELSEWHERE && d->n_in[s])
+        for (int s = 0; s < _TASK_STATE_N; s++) {
+                bool waits = s == TASK_QUEUED || s == TASK_INHERITED;
+                if (s != TASK_FINAL && s != TASK_ELSEWHERE && !(waits && d->cfg.keeps) &&
+                    d->n_in[s])
                         return false;
+        }
         fa_list_for_each (it, &d->parts)
-                if (!fa_list_entry(it, struct part, link)->loaded)
+                if (!fa_list_entry(it, struct part, link)->loaded && !d->cfg.keeps)
                         return false;
         return !d->unanswered && (!d->open || !d->open->n);
 }

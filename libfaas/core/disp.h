@@ -36,6 +36,7 @@ struct fa_disp_cfg {
         uint32_t unstarted_max; /* [16] hand-outs of a task that may be lost before they start */
         uint64_t hint_after_ns; /* HINT is written for hand-outs that are out for so long; 0: for
                                    each at once; FA_NEVER: for none, as nobody can take over */
+        bool keeps;    /* the store outlives me: a drain leaves there what waits */
         uint64_t seed;          /* random: hash tables */
 };
 
@@ -72,9 +73,10 @@ void fa_disp_stats(const struct fa_disp *d, struct fa_disp_stats *ret);
 /* All numbers, by enum fa_stat (model/report.h), those of fa_disp_note() among them. */
 void fa_disp_values(const struct fa_disp *d, uint64_t *ret, uint64_t now_ns);
 
-/* Takes no new tasks from now on (FAAS_E_UNAVAILABLE); what was accepted goes on. */
+/* Takes no new tasks from now on (FAAS_E_UNAVAILABLE); what was accepted goes on, or with cfg.keeps
+ * what was handed out: the rest stays in the store. */
 void fa_disp_drain(struct fa_disp *d);
-/* Is no task open, and no group unanswered? */
+/* Is no such task left, and no group unanswered? */
 bool fa_disp_idle(const struct fa_disp *d);
 /* Tells every peer goodbye: DISCONNECT 0. */
 void fa_disp_goodbye(struct fa_disp *d);

@@ -24,6 +24,7 @@ static void fit(struct fa_keep *k) {
 
         c->tick_ns = k->store->ops->shared ? k->store_cfg.tick_ns : FA_NEVER;
         c->lease_ticks = k->store_cfg.lease_ticks;
+        c->keeps = k->store->ops->shared;
         c->hint_after_ns = k->store->ops->shared ? HINT_NS : FA_NEVER;
         c->retain_ns = fa_store_unsafe_ns(k->store);
 }

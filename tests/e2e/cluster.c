@@ -35,34 +35,51 @@ static void make_board(struct cluster *c) {
         cr_assert_eq(setenv("FAAS_E2E_BOARD", path, 1), 0);
 }
 
-void cluster_dispatcher(struct cluster *c) {
+pid_t cluster_spawn(struct cluster *c, const char *door, const char *const more[]) {
         char program[512], heartbeat[16]; /* a path of the build; a number */
-        const char *argv[16] = {program,       "--mode",  c->mode,       "--listen", c->url,
+        const char *argv[24] = {program,       "--mode",  c->mode,       "--listen", door,
                                 "--heartbeat", heartbeat, "--log-level", "error"};
+        size_t n = 9;
 
         (void)snprintf(program, sizeof(program), "%s/faas-dispatcher", need_env("FAAS_BIN"));
         (void)snprintf(heartbeat, sizeof(heartbeat), "%u", c->heartbeat_ms);
         if (strcmp(c->mode, "local") == 0) {
-                argv[9] = "--slots";
-                argv[10] = "4";
-                argv[11] = "--load";
-                argv[12] = need_env("FAAS_E2E_MODULE");
+                argv[n++] = "--slots";
+                argv[n++] = "4";
+                argv[n++] = "--load";
+                argv[n++] = need_env("FAAS_E2E_MODULE");
         }
-        c->dispatcher = th_spawn(argv, -1);
+        while (*more)
+                argv[n++] = *more++;
+        cr_assert_lt(n, sizeof(argv) / sizeof(argv[0]));
+        return th_spawn(argv, -1);
 }
 
-void cluster_start(struct cluster *c, const char *mode, unsigned heartbeat_ms) {
-        const struct faas_client_cfg cfg = {.struct_size = sizeof(cfg),
-                                            .submit_timeout_ms = LONG_MS};
+void cluster_dispatcher(struct cluster *c) {
+        c->dispatcher = cluster_spawn(c, c->door, c->more);
+}
 
+void cluster_init(struct cluster *c, const char *mode, unsigned heartbeat_ms) {
         memset(c, 0, sizeof(*c));
         c->mode = mode;
         c->heartbeat_ms = heartbeat_ms;
         c->dir = th_temp_dir();
         make_board(c);
-        (void)snprintf(c->url, sizeof(c->url), "ipc://%s/door", c->dir);
-        cluster_dispatcher(c);
+        (void)snprintf(c->door, sizeof(c->door), "ipc://%s/door", c->dir);
+        (void)snprintf(c->url, sizeof(c->url), "%s", c->door);
+}
+
+void cluster_client(struct cluster *c) {
+        const struct faas_client_cfg cfg = {.struct_size = sizeof(cfg),
+                                            .submit_timeout_ms = LONG_MS};
+
         cr_assert_eq(faas_client_open(&c->client, c->url, NULL, &cfg), 0, "%s", faas_error_text());
+}
+
+void cluster_start(struct cluster *c, const char *mode, unsigned heartbeat_ms) {
+        cluster_init(c, mode, heartbeat_ms);
+        cluster_dispatcher(c);
+        cluster_client(c);
 }
 
 void cluster_worker(struct cluster *c, unsigned i, unsigned n_slots) {

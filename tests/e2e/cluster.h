@@ -18,8 +18,10 @@
 struct cluster {
         const char *mode; /* "push", "pull", "local" */
         unsigned heartbeat_ms;
-        const char *dir; /* temporary */
-        char url[128];
+        const char *dir;      /* temporary */
+        char door[128];       /* of the dispatcher */
+        char url[280];        /* what clients and workers are told: the door, and perhaps others */
+        const char *more[10]; /* further options of the dispatcher; ends with NULL */
         pid_t dispatcher;
         pid_t workers[WORKERS_MAX]; /* 0: none */
         struct faas_client *client;
@@ -44,10 +46,16 @@ static inline uint64_t right(uint32_t i) {
         return (uint64_t)i * UINT64_C(0x9e3779b97f4a7c15) ^ i;
 }
 
+/* A directory and a board, and nothing that runs. */
+void cluster_init(struct cluster *c, const char *mode, unsigned heartbeat_ms);
+/* A client of everything that c->url names. */
+void cluster_client(struct cluster *c);
 /* Dispatcher and client; the client's calls wait for it. */
 void cluster_start(struct cluster *c, const char *mode, unsigned heartbeat_ms);
 /* The dispatcher alone, again at the same address. */
 void cluster_dispatcher(struct cluster *c);
+/* One with these options, and those that all have. */
+pid_t cluster_spawn(struct cluster *c, const char *door, const char *const more[]);
 /* Worker number i (again), with n slots; returns before it has registered. */
 void cluster_worker(struct cluster *c, unsigned i, unsigned n_slots);
 /* Until n workers are registered. */
