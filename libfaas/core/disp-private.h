@@ -150,6 +150,8 @@ struct fa_disp {
         struct fa_heap alive;
         struct fa_outbox outbox;
         struct fa_group *open; /* ops of this turn */
+        struct fa_group *closed,
+                **closed_last; /* ... that are too many for one group, before the open one */
         struct fa_group *control,
                 **control_last; /* groups out of sequence: START, REBIND, RESTORE */
         uint32_t unanswered;

@@ -11,7 +11,28 @@
 
 #include "core/disp-private.h"
 
+#define GROUP_OPS 1024u        /* beyond this a larger group is not any cheaper */
+#define GROUP_BYTES (2u << 20) /* four of them may be under way: 8 MiB */
+
+static size_t op_bytes(const struct fa_op *op) {
+        return (op->spec ? fa_blob_len(op->spec->payload) : 0) + fa_blob_len(op->outcome.payload) +
+               fa_blob_len(op->outcome.text) + fa_blob_len(op->outcome.log);
+}
+
+/* The open group takes no more: it waits, closed, behind those that are. */
+static void close_open(struct fa_disp *d) {
+        *d->closed_last = d->open;
+        d->closed_last = &d->open->next;
+        d->open = NULL;
+}
+
 struct fa_op *fa_disp_op(struct fa_disp *d, enum fa_op_kind kind) {
+        /* What the last op carries is known only now. */
+        if (d->open && d->open->n) {
+                d->open->bytes += op_bytes(&d->open->ops[d->open->n - 1]);
+                if (d->open->n >= GROUP_OPS || d->open->bytes >= GROUP_BYTES)
+                        close_open(d);
+        }
         if (!d->open && fa_group_new(&d->open))
                 return NULL;
         return fa_group_add(d->open, kind);
@@ -50,11 +71,17 @@ struct fa_group *fa_disp_group(struct fa_disp *d) {
                 g->next = NULL;
                 return g;
         }
-        if (!d->epoch || d->rebinding || !d->open || !d->open->n ||
-            d->unanswered >= d->cfg.max_groups)
+        if (!d->epoch || d->rebinding || d->unanswered >= d->cfg.max_groups)
                 return NULL;
-        g = d->open;
-        d->open = NULL;
+        if (!d->closed && d->open && d->open->n)
+                close_open(d);
+        g = d->closed;
+        if (!g)
+                return NULL;
+        d->closed = g->next;
+        if (!d->closed)
+                d->closed_last = &d->closed;
+        g->next = NULL;
         g->epoch = d->epoch;
         g->seq = ++d->seq;
         d->unanswered++;

@@ -57,6 +57,7 @@ int fa_disp_new(struct fa_disp **ret, const struct fa_disp_cfg *cfg) {
         fa_list_init(&d->elsewhere);
         fa_outbox_init(&d->outbox);
         d->control_last = &d->control;
+        d->closed_last = &d->closed;
         if (fa_disp_store_start(d)) {
                 fa_disp_free(d);
                 return -ENOMEM;
@@ -107,6 +108,11 @@ struct fa_disp *fa_disp_free(struct fa_disp *d) {
         while (d->control) {
                 struct fa_group *g = d->control;
                 d->control = g->next;
+                fa_group_free(g);
+        }
+        while (d->closed) {
+                struct fa_group *g = d->closed;
+                d->closed = g->next;
                 fa_group_free(g);
         }
         fa_group_free(d->open);
@@ -370,7 +376,7 @@ bool fa_disp_idle(const struct fa_disp *d) {
         fa_list_for_each (it, &d->parts)
                 if (!fa_list_entry(it, struct part, link)->whole && !d->cfg.keeps)
                         return false;
-        return !d->unanswered && (!d->open || !d->open->n);
+        return !d->unanswered && !d->closed && (!d->open || !d->open->n);
 }
 
 void fa_disp_goodbye(struct fa_disp *d) {
