@@ -18,6 +18,8 @@ import time
 from cluster import Cluster, until
 from faults import FAULTS, Storm, possible
 
+MAIN = ['dispatcher-kill', 'dispatcher-stop', 'worker-kill', 'redis-kill', 'redis-stop',
+        'store-cut-in-reply']
 SETTLE = 120  # seconds: what has not come by then does not come
 # What may be left of a store's keys when all tasks are over: HACKING.md says what they are.
 KEPT = ('tick', 'epoch', 'lease', 'own', 'gen', 'run')
@@ -29,14 +31,20 @@ class Run:
     def __init__(self, args):
         self.build = os.path.abspath(args.build)
         self.dir = tempfile.mkdtemp(prefix='faas-chaos-', dir='/tmp')
-        self.store, self.mode, self.rate = args.store, args.mode, args.rate
+        self.env = {**os.environ, 'FAAS_SLOTS_HELPER': self.program('libfaas/faas-slots')}
+        self.store, self.mode, self.rate, self.seconds = (
+            args.store, args.mode, args.rate, args.minutes * 60)
         self.prefix = 'chaos'
         self.beat_ms = 1000
-        self.ttl = 30
+        self.ttl = 30  # seconds that a result is kept
         self.redis_stop = 10
-        self.pause = (1.5, 3.0)
-        self.dispatchers, self.workers, self.clients = (3 if args.store == 'redis' else 1), 8, 4
-        self.dispatcher_options = []
+        self.pause = (1.5, 3.0)  # between faults
+        self.dispatchers, self.workers, self.clients = 3, 8, 4
+        if args.short:
+            self.rate, self.seconds, self.ttl, self.redis_stop, self.pause = 1500, 15, 10, 2, (2, 2)
+            self.dispatchers, self.workers, self.clients = 2, 3, 2
+        if self.store == 'memory':
+            self.dispatchers = 1
 
     def program(self, path):
         return f'{self.build}/{path}'
@@ -46,6 +54,7 @@ def options():
     p = argparse.ArgumentParser(prog='./dev chaos', description=__doc__.split('\n', 1)[0])
     p.add_argument('--build', required=True, help=argparse.SUPPRESS)
     p.add_argument('--minutes', type=float, default=3)
+    p.add_argument('--short', action='store_true', help='some seconds, few processes, the main faults')
     p.add_argument('--seed', type=int, default=None)
     p.add_argument('--faults', default='', help='some of: ' + ' '.join(FAULTS) + '; none')
     p.add_argument('--keep', metavar='DIR', help='where the run\'s files go; else they go if all is well')
@@ -56,7 +65,9 @@ def options():
     if args.seed is None:
         args.seed = int(time.time())
     can = possible(args.store)
-    args.faults = [f for f in args.faults.split(',') if f] or can
+    args.faults = [f for f in args.faults.split(',') if f]
+    if not args.faults:
+        args.faults = [f for f in MAIN if f in can] if args.short else can
     if args.faults == ['none']:
         args.faults = []
     for f in args.faults:
@@ -75,7 +86,7 @@ def storm(run, cluster, args, log):
 
     s = Storm(cluster, random.Random(args.seed), args.faults, log, say)
     strike = began + 3
-    while (now := time.monotonic()) < began + args.minutes * 60:
+    while (now := time.monotonic()) < began + run.seconds:
         if args.faults and now >= strike:
             s.strike()
             strike = now + s.rng.uniform(*run.pause)

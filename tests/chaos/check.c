@@ -41,7 +41,8 @@ static struct fault faults[FAULTS_MAX];
 static size_t n_faults;
 static struct kind kinds[KINDS_MAX];
 static size_t n_kinds;
-static uint64_t begin_ns; /* of the run: times are printed from there */
+static uint64_t begin_ns;   /* of the run: times are printed from there */
+static uint64_t offered_ns; /* until then tasks were submitted */
 static uint64_t reach_ns;
 static uint64_t *result_ns; /* when results came */
 static size_t n_results;
@@ -81,9 +82,12 @@ static void read_logs(const char *dir) {
                 read_log(g.gl_pathv[i]);
         globfree(&g);
         begin_ns = UINT64_MAX;
-        for (size_t i = 0; i < n_records; i++)
+        for (size_t i = 0; i < n_records; i++) {
                 if (records[i].ns < begin_ns)
                         begin_ns = records[i].ns;
+                if (records[i].what == R_SUBMITTED && records[i].ns > offered_ns)
+                        offered_ns = records[i].ns;
+        }
 }
 
 static struct kind *find_kind(const char *name) {
@@ -278,7 +282,7 @@ static void print_summary(void) {
 
         qsort(result_ns, n_results, sizeof(*result_ns), by_time);
         for (size_t i = 0; i < n_results; i++) {
-                if (result_ns[i] - last > gap) {
+                if (result_ns[i] - last > gap && last < offered_ns) {
                         gap = result_ns[i] - last;
                         gap_begin = last;
                 }

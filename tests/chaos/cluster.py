@@ -12,7 +12,7 @@ import struct
 import subprocess
 import time
 
-RECORD = struct.Struct('16sQIiBBBBi4x')  # record.h
+RECORD = struct.Struct('16sQIiBBBBi')  # record.h
 BEGUN = 5
 PR_SET_PDEATHSIG = 1
 libc = ctypes.CDLL(None)
@@ -46,7 +46,7 @@ class Process:
         pipes.setdefault('stdin', subprocess.DEVNULL)
         pipes.setdefault('stdout', subprocess.DEVNULL)
         with open(f'{run.dir}/{name}.err', 'ab') as err:
-            self.popen = subprocess.Popen(argv, stderr=err, env={**os.environ, **(env or {})},
+            self.popen = subprocess.Popen(argv, stderr=err, env={**run.env, **(env or {})},
                                           start_new_session=True, preexec_fn=child, **pipes)
         self.pid = self.popen.pid
 

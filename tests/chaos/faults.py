@@ -152,7 +152,8 @@ FAULTS = {
 
 def possible(store):
     """Without Redis a dispatcher's death is its tasks' death, which is no fault to be survived."""
-    return [f for f in FAULTS if store == 'redis' or f.split('-')[0] in ('worker', 'slot', 'client')]
+    needs_redis = ('dispatcher-kill', 'redis', 'store', 'disk')
+    return [f for f in FAULTS if store == 'redis' or not f.startswith(needs_redis)]
 
 
 class Storm:

@@ -175,7 +175,8 @@ static bool give(struct connection *c, int way) {
                 k->from += (size_t)sent;
                 k->len -= (size_t)sent;
                 c->queued[way] -= (size_t)sent;
-                credit[way] -= (double)sent;
+                if (rate)
+                        credit[way] -= (double)sent;
                 if (way == DOWN && cut_after >= 0) {
                         cut_after -= sent;
                         if (cut_after == 0) {
@@ -206,6 +207,7 @@ static void obey(char *line) {
                 delay_ms = n;
         } else if (strcmp(word, "rate") == 0) {
                 rate = n;
+                credit[UP] = credit[DOWN] = 0;
         } else if (strcmp(word, "hole") == 0) {
                 hole[UP] = strcmp(arg, "down") != 0;
                 hole[DOWN] = strcmp(arg, "up") != 0;
