@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """chaos.py - the durable system under faults, and whether it kept its promises
 
-Dispatchers share a Redis; workers and clients come, are killed and stopped; networks break.  Clients and
-functions write down what happens (record.h); chaos-check reads it at the end.  0: all promises held.
+Dispatchers share a Redis; workers and clients come, are killed and stopped; networks break.
+Clients and functions write down what happens (record.h); chaos-check reads it at the end.
+Exit status 0: all promises held.
 """
 
 import argparse
@@ -34,7 +35,7 @@ class Run:
         self.env = {**os.environ, 'FAAS_SLOTS_HELPER': self.program('libfaas/faas-slots')}
         self.store, self.mode, self.rate, self.seconds = (
             args.store, args.mode, args.rate, args.minutes * 60)
-        self.prefix = 'chaos'
+        self.net, self.prefix = args.net, 'chaos'
         self.beat_ms = 1000
         self.ttl = 30  # seconds that a result is kept
         self.redis_stop = 10
@@ -54,12 +55,13 @@ def options():
     p = argparse.ArgumentParser(prog='./dev chaos', description=__doc__.split('\n', 1)[0])
     p.add_argument('--build', required=True, help=argparse.SUPPRESS)
     p.add_argument('--minutes', type=float, default=3)
-    p.add_argument('--short', action='store_true', help='some seconds, few processes, the main faults')
+    p.add_argument('--short', action='store_true', help='seconds, few processes, the main faults')
     p.add_argument('--seed', type=int, default=None)
     p.add_argument('--faults', default='', help='some of: ' + ' '.join(FAULTS) + '; none')
-    p.add_argument('--keep', metavar='DIR', help='where the run\'s files go; else they go if all is well')
+    p.add_argument('--keep', metavar='DIR', help='where the files go; else none stay if all is well')
     p.add_argument('--store', choices=['redis', 'memory'], default='redis')
     p.add_argument('--mode', choices=['push', 'pull'], default='push')
+    p.add_argument('--net', choices=['tcp', 'ipc'], default='tcp')
     p.add_argument('--rate', type=int, default=6000, help='tasks a second, of all clients')
     args = p.parse_args()
     if args.seed is None:

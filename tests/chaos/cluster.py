@@ -1,4 +1,4 @@
-"""cluster.py - the processes of a run of the fault tests: started, hurt and ended here, by their pids
+"""cluster.py - the processes of a run of the fault tests, started and ended here, by their pids
 
 All die with this process.  Sockets and files are in one short directory of the run.
 """
@@ -63,13 +63,15 @@ class Process:
 
 
 class Proxy(Process):
-    """proxy.c between a new socket and another one."""
+    """proxy.c between a new socket and another one, both as it names them."""
 
     def __init__(self, run, name, target):
-        self.path = f'{run.dir}/{name}'
-        super().__init__(run, name, [run.program('tests/chaos/chaos-proxy'), self.path, target],
+        listen = 'tcp:0' if target.startswith('tcp:') else f'{run.dir}/{name}.sock'
+        super().__init__(run, name, [run.program('tests/chaos/chaos-proxy'), listen, target],
                          stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
-        assert self.popen.stdout.readline().strip() == self.path
+        self.path = self.popen.stdout.readline().strip()
+        self.url = (f'ipc://{self.path}' if self.path[0] == '/'
+                    else f'tcp://127.0.0.1:{self.path[4:]}')
 
     def tell(self, command):
         self.popen.stdin.write(command + '\n')
@@ -147,28 +149,34 @@ class Cluster:
         self.n_workers = self.n_clients = 0  # ever started: each has a number of its own
         self.ends = []  # what ended by itself
         self.redis = Redis(run) if run.store == 'redis' else None
-        self.stores, self.nets, self.dispatchers, self.askers = [], [], [], []
+        self.stores, self.nets, self.dispatchers, self.doors, self.askers = [], [], [], [], []
         for i in range(n_dispatchers):
             if self.redis:
-                self.stores.append(Proxy(run, f'r{i}.sock', self.redis.path))
-            self.nets.append(Proxy(run, f'n{i}.sock', f'{run.dir}/d{i}.sock'))
-            self.dispatchers.append(self.dispatcher(i))
+                self.stores.append(Proxy(run, f'store-{i}', self.redis.path))
+            self.doors.append(f'ipc://{run.dir}/d{i}.sock' if run.net == 'ipc'
+                              else 'tcp://127.0.0.1:*')
+            d = self.dispatcher(i, stdout=subprocess.PIPE, text=True)
+            self.dispatchers.append(d)
+            self.doors[i] = d.popen.stdout.readline().strip()
+            d.popen.stdout.close()
+            self.nets.append(Proxy(run, f'net-{i}', self.doors[i].removeprefix('ipc://')
+                                   .replace('tcp://127.0.0.1', 'tcp')))
         self.workers = [self.worker() for _ in range(n_workers)]
         self.clients = [self.client() for _ in range(n_clients)]
 
     def urls(self, first):
-        """All dispatchers, another one first for each peer: clients stay at the first that answers."""
+        """All dispatchers, each peer another one first: clients stay at the first that answers."""
         n = len(self.nets)
-        return ','.join(f'ipc://{self.nets[(first + i) % n].path}' for i in range(n))
+        return ','.join(self.nets[(first + i) % n].url for i in range(n))
 
-    def dispatcher(self, i):
+    def dispatcher(self, i, **pipes):
         argv = [self.run.program('tools/faas-dispatcher'), '--name', f'd{i}', '--listen',
-                f'ipc://{self.run.dir}/d{i}.sock', '--heartbeat', str(self.run.beat_ms),
+                self.doors[i], '--print-url', '--heartbeat', str(self.run.beat_ms),
                 '--result-ttl', str(self.run.ttl), '--mode', self.run.mode]
         if self.redis:
             url = f'redis+unix://{self.stores[i].path}?prefix={self.run.prefix}'
             argv += ['--store', url, '--wait-store', '3600'] + self.run.dispatcher_options
-        return Process(self.run, f'd{i}', argv)
+        return Process(self.run, f'd{i}', argv, **pipes)
 
     def worker(self):
         number = self.n_workers

@@ -1,7 +1,7 @@
 """faults.py - what can go wrong, one generator each, and the seeded order in which it does
 
-A generator hurts something, yields a Hit, and mends it when it is resumed.  One that finds nothing to
-hurt ends at once, and another fault takes its turn.
+A generator hurts something, yields a Hit, and mends it when it is resumed.  One that finds nothing
+to hurt ends at once, and another fault takes its turn.
 """
 
 import heapq
@@ -113,6 +113,10 @@ def fill_disk(c, rng):
         c.redis.busy = False
 
 
+def kbytes(rng):
+    return f'rate {rng.randint(10, 100)}000'
+
+
 def link(c, rng, links, command, seconds=0.0):
     """What one proxy is told."""
     if p := pick(rng, links):
@@ -140,12 +144,12 @@ FAULTS = {
     'store-cut': lambda c, r: link(c, r, c.stores, 'cut'),
     'store-cut-in-reply': lambda c, r: link(c, r, c.stores, f'cut {r.randint(1, 5000)}', 1),
     'store-delay': lambda c, r: link(c, r, c.stores, f'delay {r.randint(5, 300)}', long(c, r)),
-    'store-throttle': lambda c, r: link(c, r, c.stores, f'rate {r.randint(10, 100)}000', long(c, r)),
+    'store-throttle': lambda c, r: link(c, r, c.stores, kbytes(r), long(c, r)),
     'store-hole': lambda c, r: link(c, r, c.stores, 'hole', long(c, r)),
     'net-cut': lambda c, r: link(c, r, c.nets, 'cut'),
     'net-cut-in-message': lambda c, r: link(c, r, c.nets, f'cut {r.randint(1, 5000)}', 1),
     'net-delay': lambda c, r: link(c, r, c.nets, f'delay {r.randint(5, 300)}', long(c, r)),
-    'net-throttle': lambda c, r: link(c, r, c.nets, f'rate {r.randint(10, 100)}000', long(c, r)),
+    'net-throttle': lambda c, r: link(c, r, c.nets, kbytes(r), long(c, r)),
     'net-hole': lambda c, r: link(c, r, c.nets, f'hole {r.choice(["", "up", "down"])}', long(c, r)),
 }
 

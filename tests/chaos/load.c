@@ -223,12 +223,15 @@ static size_t due(const struct load *l) {
 
 static int run(struct load *l) {
         for (;;) {
-                uint64_t next = now_ns() + TICK_NS;
+                uint64_t next;
+                int status = 0;
 
                 if (l->n_todo == 0 && !stopping)
                         make_tasks(l, due(l));
-                if (l->n_todo && submit(l))
-                        next = now_ns() + AGAIN_NS;
+                if (l->n_todo)
+                        status = submit(l);
+                /* From here on: a call that took long must not leave the results no time. */
+                next = now_ns() + (status ? AGAIN_NS : TICK_NS);
                 if (collect(l, next) == FAAS_E_NOENT) {
                         if (stopping && l->n_todo == 0)
                                 return 0;
