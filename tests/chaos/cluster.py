@@ -82,7 +82,7 @@ class Redis:
     """With an append-only file that is on disk before an answer is given."""
 
     def __init__(self, run):
-        self.run, self.busy, self.full = run, False, False
+        self.run, self.busy, self.full, self.starts = run, False, False, 0
         self.name = 'redis'
         self.path = f'{run.dir}/redis.sock'
         self.data = f'{run.dir}/redis'
@@ -97,6 +97,7 @@ class Redis:
             if self.full:
                 self.limit(0)
 
+        self.starts += 1
         self.process = Process(self.run, 'redis', [
             'redis-server', '--port', '0', '--unixsocket', self.path, '--dir', self.data,
             '--save', '', '--appendonly', 'yes', '--appendfsync', 'always',

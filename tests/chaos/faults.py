@@ -1,7 +1,7 @@
 """faults.py - what can go wrong, one generator each, and the seeded order in which it does
 
 A generator hurts something, yields a Hit, and mends it when it is resumed.  One that finds nothing
-to hurt ends at once, and another fault takes its turn.
+to hurt ends at once, and another fault takes its turn; one that returns False has missed.
 """
 
 import heapq
@@ -104,6 +104,7 @@ def stop_redis(c, rng, seconds):
 
 def fill_disk(c, rng):
     if not c.redis.busy:
+        before = c.redis.starts
         c.redis.busy = True
         c.redis.set_full(True)
         yield Hit('all', 0, rng.uniform(2, 5))
@@ -111,6 +112,7 @@ def fill_disk(c, rng):
         if c.redis.process.ended():
             c.redis.start()
         c.redis.busy = False
+        return c.redis.starts > before
 
 
 def kbytes(rng):
@@ -123,8 +125,10 @@ def link(c, rng, links, command, seconds=0.0):
         p.busy = True
         p.tell(command)
         yield Hit('all', 0, seconds)
-        p.tell('clear' if seconds else 'count')
+        hit = p.tell('left') == 'ok -1\n'
+        p.tell('clear')
         p.busy = False
+        return hit
 
 
 FAULTS = {
@@ -191,6 +195,9 @@ class Storm:
     def mend(self, everything=False):
         while self.going and (everything or self.going[0][0] <= time.monotonic()):
             _, _, name, hit, began, fault = heapq.heappop(self.going)
-            next(fault, None)
+            try:
+                next(fault)
+            except StopIteration as end:
+                name += '-missed' if end.value is False else ''
             self.log.write(f'{name} {hit.scope} {hit.target} {began} {time.monotonic_ns()}\n')
             self.log.flush()

@@ -11,6 +11,7 @@
  *   delay MS     every chunk, each way           rate N     bytes a second, each way
  *   hole         nothing moves any more          hole up, hole down    to TARGET, from TARGET
  *   clear        a good network again            count      "ok" and how many connections there are
+ *   left         "ok" and how many bytes there are until the cut; -1: none is to come
  *
  * What a hole holds back moves on after "clear", as TCP does it.  It ends with its standard input.
  */
@@ -217,6 +218,9 @@ static void obey(char *line) {
                 hole[UP] = hole[DOWN] = false;
         } else if (strcmp(word, "count") == 0) {
                 printf("ok %d\n", n_connections);
+                return;
+        } else if (strcmp(word, "left") == 0) {
+                printf("ok %ld\n", cut_after);
                 return;
         }
         puts("ok");
