@@ -5,6 +5,9 @@ The checker is shown planted violations, the proxy stands before an echo, a redi
 """
 
 import os
+import select
+import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -178,12 +181,38 @@ def check_disk(run):
     r.process.kill()
 
 
+def check_end(run, number):
+    """A run that is ended in the middle leaves no process."""
+    driver = os.path.join(os.path.dirname(__file__), 'chaos.py')
+    p = subprocess.Popen([driver, '--short', '--store', 'memory', '--build', run.build],
+                         stdout=subprocess.PIPE, text=True)
+    folder = p.stdout.readline().split()[-1]
+    log = f'{folder}/executions.log'
+    try:
+        until(lambda: os.path.exists(log) and os.path.getsize(log) > 4000, 60, 'nothing runs')
+        with open(f'/proc/{p.pid}/task/{p.pid}/children', encoding='ascii') as f:
+            pids = set(map(int, f.read().split()))
+        with open(log, 'rb') as f:
+            pids |= {r[3] for r in RECORD.iter_unpack(f.read(4000))}
+        ends = [os.pidfd_open(pid) for pid in pids]
+        assert len(ends) > 5, pids
+        p.send_signal(number)
+        p.communicate()
+        # The descriptor of a process is readable when it has ended.
+        until(lambda: len(select.select(ends, [], [], 0)[0]) == len(ends), 10, 'processes stay')
+    finally:
+        p.kill()
+        shutil.rmtree(folder)
+
+
 def main():
     with tempfile.TemporaryDirectory(prefix='faas-chaos-', dir='/tmp') as folder:
         run = Run(os.path.abspath(sys.argv[1]), folder)
         check_judge(run)
         check_proxy(run)
         check_disk(run)
+        check_end(run, signal.SIGINT)
+        check_end(run, signal.SIGKILL)
     print('all well')
 
 

@@ -28,6 +28,20 @@ def until(condition, seconds, what):
     return value
 
 
+def open_before(pid, ns):
+    """A descriptor for the process that had this pid then: pids are used again."""
+    try:
+        fd = os.pidfd_open(pid)
+        with open(f'/proc/{pid}/stat', encoding='ascii', errors='replace') as f:
+            ticks = int(f.read().rpartition(')')[2].split()[19])
+        if ticks * 1e9 / os.sysconf('SC_CLK_TCK') <= ns:
+            return fd
+        os.close(fd)
+    except OSError:
+        pass
+    return None
+
+
 class Process:
     """One that is expected to live until it is killed here."""
 
@@ -187,7 +201,7 @@ class Cluster:
                 self.urls(number)]
         p = Process(self.run, f'worker-{number}', argv,
                     {'CHAOS_EXECUTIONS': f'{self.run.dir}/executions.log',
-                     'CHAOS_RUN': self.run.dir, 'CHAOS_WORKER': str(number)})
+                     'CHAOS_WORKER': str(number)})
         p.number = number
         return p
 
@@ -209,25 +223,20 @@ class Cluster:
         self.askers.append(Process(self.run, f'asked-{number}', argv))
 
     def slot(self):
-        """The pid of a slot that began something a moment ago, and a descriptor for it."""
+        """The pid of a slot that runs something, and a descriptor for it."""
+        begun = {}
         with open(f'{self.run.dir}/executions.log', 'rb') as f:
-            size = os.path.getsize(f.name) // RECORD.size * RECORD.size
-            f.seek(max(0, size - 20 * RECORD.size))
-            for r in RECORD.iter_unpack(f.read(20 * RECORD.size)[:size]):
-                if r[4] == BEGUN and (fd := self.open_slot(r[3])) is not None:
-                    return r[3], fd
-        return None
-
-    def open_slot(self, pid):
-        """Pids are used again: only one that was started for this run."""
-        try:
-            fd = os.pidfd_open(pid)
-            with open(f'/proc/{pid}/environ', 'rb') as f:
-                if f'CHAOS_RUN={self.run.dir}'.encode() in f.read().split(b'\0'):
-                    return fd
-            os.close(fd)
-        except OSError:
-            pass
+            records = os.path.getsize(f.name) // RECORD.size
+            last = min(records, 10000)
+            f.seek((records - last) * RECORD.size)
+            for task, ns, _, pid, what, *_ in RECORD.iter_unpack(f.read(last * RECORD.size)):
+                if what == BEGUN:
+                    begun[task] = pid, ns
+                else:
+                    begun.pop(task, None)
+        for pid, ns in begun.values():
+            if (fd := open_before(pid, ns)) is not None:
+                return pid, fd
         return None
 
     def watch(self):
