@@ -272,7 +272,7 @@ static void check_task(const struct record *r, size_t n) {
                 offends(r, n, "nobody submitted it");
         else if (first[R_ERROR])
                 offends(r, n, "a call failed");
-        if (result && first[R_ACKNOWLEDGED] && result->ns > first[R_ACKNOWLEDGED]->ns)
+        if (first[R_RESULT] && first[R_ACKNOWLEDGED] && result->ns > first[R_ACKNOWLEDGED]->ns)
                 check_longest(r, result->ns - first[R_ACKNOWLEDGED]->ns);
 }
 
