@@ -37,7 +37,7 @@ class Run:
             args.store, args.mode, args.rate, args.minutes * 60)
         self.net, self.prefix = args.net, 'chaos'
         self.beat_ms = 1000
-        self.ttl = 60  # seconds that a result is kept
+        self.ttl = 120  # seconds that a result is kept
         self.redis_stop = 10
         self.pause = (1.5, 3.0)  # between faults
         self.dispatchers, self.workers, self.clients = 3, 8, 4

@@ -190,7 +190,7 @@ class Cluster:
                 '--result-ttl', str(self.run.ttl), '--mode', self.run.mode]
         if self.redis:
             url = f'redis+unix://{self.stores[i].path}?prefix={self.run.prefix}'
-            argv += ['--store', url, '--wait-store', '3600'] + self.run.dispatcher_options
+            argv += ['--store', url, '--wait-store', '3600', '--lease', str(self.run.beat_ms * 3)]
         return Process(self.run, f'd{i}', argv, **pipes)
 
     def worker(self):
@@ -210,7 +210,7 @@ class Cluster:
         self.n_clients += 1
         argv = [self.run.program('tests/chaos/chaos-load'), 'run', self.urls(number),
                 f'{self.run.dir}/client-{number}.log', str(number),
-                str(self.run.rate // self.run.clients), '4000']
+                str(self.run.rate // self.run.clients), '2000']
         p = Process(self.run, f'client-{number}', argv)
         p.number = number
         return p
