@@ -227,7 +227,7 @@ local function journal_remove(P, counts)
         for part, n in pairs(counts) do
                 local kind, name = journal(P, part)
                 unlive(kind, name, n, function()
-                        return last_part[P]
+                        return P == E and last_part[P] or '' -- others' journals are not written on
                 end)
         end
 end
@@ -544,6 +544,10 @@ function run.L()
                         out[1] = num(part * 1048576 + i + 1)
                         return out
                 end
+        end
+        if P ~= E and tonumber(call('HGET', LIVE, 'j:' .. P .. ':' .. num(last)) or 0) <= 0 then
+                drop(base .. 'j:' .. P .. ':' .. num(last))
+                call('HDEL', LIVE, 'j:' .. P .. ':' .. num(last))
         end
         return out
 end
