@@ -10,7 +10,9 @@
 
 #include "core/disp-private.h"
 
-#define SWEEP_NS FA_NS_PER_S /* notices are hints; a sweep each second guarantees */
+#define SWEEP_NS FA_NS_PER_S        /* what is elsewhere is read again each second */
+#define SOON_NS (20 * FA_NS_PER_MS) /* and sooner when somebody has just come to wait for it, */
+#define SOON_MAX 1024               /* unless there are so many */
 
 static void accepted(struct fa_disp *d, struct peer *p, const struct faas_id *id, uint8_t state) {
         struct fa_msg *m;
@@ -304,6 +306,11 @@ static void on_beat(struct fa_disp *d, struct peer *p) {
         out->held = (uint32_t)(p->n_waiters + p->spilled.n);
 }
 
+static void sweep_soon(struct fa_disp *d, uint64_t now_ns) {
+        d->sweep_ns = SOON_NS;
+        d->sweep_at_ns = FA_MIN(d->sweep_at_ns, now_ns + SOON_NS);
+}
+
 void fa_disp_client_msg(struct fa_disp *d,
                         struct peer *p,
                         const struct fa_msg *m,
@@ -312,6 +319,8 @@ void fa_disp_client_msg(struct fa_disp *d,
         fa_disp_client_here(d, p);
         if (m->type == FA_MSG_BEAT)
                 on_beat(d, p);
+        else if (m->type == FA_MSG_WAIT)
+                sweep_soon(d, now_ns);
         else if (m->type == FA_MSG_QUERY)
                 fa_disp_report(d, p, m->what, now_ns);
         for (uint32_t i = 0; i < m->n_items; i++) {
@@ -336,13 +345,15 @@ void fa_disp_client_msg(struct fa_disp *d,
         }
 }
 
-/* Reads again what is elsewhere. */
+/* Reads again what is elsewhere, at growing distances after somebody has begun to wait there. */
 void fa_disp_sweep(struct fa_disp *d, uint64_t now_ns) {
+        bool few = d->n_in[TASK_ELSEWHERE] <= SOON_MAX;
         struct fa_list *it;
 
         if (now_ns < d->sweep_at_ns)
                 return;
         fa_list_for_each (it, &d->elsewhere)
                 fa_disp_read_record(d, fa_list_entry(it, struct task, link));
-        d->sweep_at_ns = now_ns + SWEEP_NS;
+        d->sweep_ns = FA_MIN(2 * d->sweep_ns, (uint64_t)SWEEP_NS);
+        d->sweep_at_ns = now_ns + (few && d->sweep_ns ? d->sweep_ns : SWEEP_NS);
 }

@@ -157,6 +157,7 @@ struct fa_disp {
         uint32_t unanswered;
         uint64_t seq, answered_seq;
         uint64_t tick_at_ns, sweep_at_ns;
+        uint64_t sweep_ns; /* until the next sweep but one; it doubles */
         uint64_t hint_at_ns; /* no HINT is due before; FA_NEVER: none at all */
         enum {
                 OWES_NOTHING,
