@@ -254,3 +254,51 @@ void fa_disp_retain_again(struct fa_disp *d, uint64_t now_ns) {
         fa_list_for_each (it, &d->stored)
                 fa_list_entry(it, struct task, link)->at_ns = now_ns;
 }
+
+/* ---- partitions of former epochs, when nothing is left in them ---- */
+
+/* Long enough for what still travels: a late result of it is nobody's then. */
+static uint64_t drop_after(const struct fa_disp *d) {
+        return 4 * d->cfg.tick_ns * d->cfg.lease_ticks;
+}
+
+/*
+ * With each start of a dispatcher there is a partition more.  TICKs that are sent from now on do
+ * not name one that is to be dropped, and none that does is on its way.
+ */
+void fa_disp_parts_tick(struct fa_disp *d, uint64_t now_ns) {
+        struct fa_list *it;
+
+        fa_list_for_each (it, &d->parts) {
+                struct part *p = fa_list_entry(it, struct part, link);
+                struct fa_op *op;
+                if (p == d->home || p->dropping)
+                        continue;
+                if (!p->whole || p->loading || p->n_tasks || d->rebinding)
+                        p->empty_ns = 0;
+                else if (!p->empty_ns)
+                        p->empty_ns = now_ns;
+                else if (now_ns - p->empty_ns >= drop_after(d) &&
+                         (op = fa_disp_op(d, FA_OP_DROP))) {
+                        op->partition = p->partition;
+                        p->dropping = true;
+                }
+        }
+}
+
+void fa_disp_dropped(struct fa_disp *d, const struct fa_op *op) {
+        struct part *p = fa_disp_part(d, op->partition);
+
+        if (!p || !p->dropping)
+                return;
+        p->dropping = false;
+        p->empty_ns = 0;
+        if (op->r || p->n_tasks) {
+                make_partial(d, p); /* the store knows of something: it is read again */
+                p->cursor = 0;
+                return;
+        }
+        d->n_partial -= !p->whole;
+        fa_list_remove(&p->link);
+        free(p);
+}

@@ -50,11 +50,14 @@ struct part {
         uint64_t partition;
         uint64_t n; /* fences given in this generation */
         uint32_t gen;
-        bool whole;      /* all of it that is open is in memory */
-        bool loading;    /* a LOAD is unanswered */
-        bool again;      /* ... whose answer does not count */
-        uint64_t cursor; /* nothing at or before it is missing in memory */
-        uint64_t n_out;  /* about how many are missing, as far as I have accepted them */
+        bool whole;        /* all of it that is open is in memory */
+        bool loading;      /* a LOAD is unanswered */
+        bool again;        /* ... whose answer does not count */
+        uint64_t cursor;   /* nothing at or before it is missing in memory */
+        uint32_t n_tasks;  /* tasks of it in memory */
+        bool dropping;     /* a DROP is unanswered: to TICK it is mine no more */
+        uint64_t empty_ns; /* since when there is nothing in it; 0: there is */
+        uint64_t n_out;    /* about how many are missing, as far as I have accepted them */
 };
 
 /* What is to be done with a task that is only in the store, when its record has been read. */
@@ -157,7 +160,7 @@ struct fa_disp {
         uint32_t unanswered;
         uint64_t seq, answered_seq;
         uint64_t tick_at_ns, sweep_at_ns;
-        uint64_t sweep_ns; /* until the next sweep but one; it doubles */
+        uint64_t sweep_ns;   /* until the next sweep but one; it doubles */
         uint64_t hint_at_ns; /* no HINT is due before; FA_NEVER: none at all */
         enum {
                 OWES_NOTHING,
@@ -255,6 +258,8 @@ void fa_disp_want_free(struct fa_disp *d, struct task *t);
 struct part *fa_disp_part_add(struct fa_disp *d, uint64_t partition, uint32_t gen, bool whole);
 void fa_disp_load(struct fa_disp *d, uint64_t now_ns);
 void fa_disp_loaded(struct fa_disp *d, const struct fa_op *op, uint64_t now_ns);
+void fa_disp_parts_tick(struct fa_disp *d, uint64_t now_ns);
+void fa_disp_dropped(struct fa_disp *d, const struct fa_op *op);
 void fa_disp_loads_again(struct fa_disp *d);
 void fa_disp_elsewhere(struct fa_disp *d,
                        struct task *t,
@@ -284,7 +289,7 @@ void fa_disp_store_lost(struct fa_disp *d);
 void fa_disp_rebind_tick(struct fa_disp *d, uint64_t now_ns);
 void fa_disp_rebound(struct fa_disp *d, const struct fa_op *op, uint64_t now_ns);
 void fa_disp_restored(struct fa_disp *d, const struct fa_op *op, uint64_t now_ns);
-struct fa_owned *fa_disp_owned_list(const struct fa_disp *d, size_t *ret_n);
+struct fa_owned *fa_disp_owned_list(const struct fa_disp *d, bool all, size_t *ret_n);
 
 /* disp.c */
 struct faas_id fa_disp_key(uint64_t number);

@@ -63,6 +63,14 @@ static void budget(struct fa_disp *d, const struct task *t, bool in) {
         d->queued_bytes += in ? fa_disp_task_cost(t) : -(uint64_t)fa_disp_task_cost(t);
 }
 
+static void set_part(struct task *t, struct part *p) {
+        if (t->part)
+                t->part->n_tasks--;
+        t->part = p;
+        if (p)
+                p->n_tasks++;
+}
+
 void fa_disp_task_free(struct fa_disp *d, struct task *t) {
         fa_disp_waiters_drop(t);
         fa_disp_want_free(d, t);
@@ -71,6 +79,7 @@ void fa_disp_task_free(struct fa_disp *d, struct task *t) {
         fa_disp_unhold(d, t);
         fa_list_remove(&t->link);
         fa_map_remove(&d->tasks, &t->node);
+        set_part(t, NULL);
         fa_spec_unref(t->spec);
         fa_outcome_deinit(&t->outcome);
         free(t);
@@ -134,7 +143,7 @@ void fa_disp_task_move(struct fa_disp *d, struct task *t, enum task_state to) {
                 fa_list_push_back(&d->elsewhere, &t->link);
                 t->spec = fa_spec_unref(t->spec);
                 t->worker = NULL;
-                t->part = NULL;
+                set_part(t, NULL);
                 break;
         default:
                 break;
@@ -171,7 +180,7 @@ int fa_disp_task_spec(struct fa_disp *d, struct task *t, struct fa_spec *spec, s
         fa_spec_unref(t->spec);
         t->spec = spec;
         t->class = c;
-        t->part = part;
+        set_part(t, part);
         return 0;
 }
 

@@ -12,7 +12,8 @@
 #define WANTS_MAX 65536 /* at a time: beyond that it counts as lost on the way */
 
 bool fa_disp_unknown(const struct part *part, const struct task *t, const struct fa_fence *fence) {
-        return fa_rule(LOOK_UP) && !part->whole && (!t || t->state == TASK_ELSEWHERE) && fence->gen < part->gen;
+        return fa_rule(LOOK_UP) && !part->whole && (!t || t->state == TASK_ELSEWHERE) &&
+               fence->gen < part->gen;
 }
 
 /* The stub, with room for what is wanted of it; NULL: no memory. */

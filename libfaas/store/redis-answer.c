@@ -160,7 +160,7 @@ static int read_single(const struct reader *rd, struct fa_op *op, const redisRep
                 return r->element[0]->type == REDIS_REPLY_STRING ? read_load(rd, op, r)
                                                                  : FAAS_E_PROTO;
         op->r = (int)number_of(r->element[0]);
-        if (op->r)
+        if (op->r || op->kind == FA_OP_DROP)
                 return 0;
         if (op->kind == FA_OP_TAKE) {
                 if (!is_array(r, 2))
@@ -185,7 +185,7 @@ static int read_single(const struct reader *rd, struct fa_op *op, const redisRep
 
 static bool alone(uint8_t kind) {
         return kind == FA_OP_START || kind == FA_OP_REBIND || kind == FA_OP_TICK ||
-               kind == FA_OP_TAKE || kind == FA_OP_LOAD;
+               kind == FA_OP_TAKE || kind == FA_OP_DROP || kind == FA_OP_LOAD;
 }
 
 int fa_rgroup_read(struct fa_group *g,

@@ -250,6 +250,10 @@ static void put_single(struct fa_buf *out, const struct fa_op *op) {
                 fa_redis_put_u64(out, op->partition);
                 fa_redis_put_u64(out, op->owner);
                 break;
+        case FA_OP_DROP:
+                fa_redis_put_str(out, "X");
+                fa_redis_put_u64(out, op->partition);
+                break;
         case FA_OP_REBIND:
                 put_rebind(out, op);
                 break;
@@ -289,6 +293,8 @@ static size_t n_args(const struct fa_op *op, size_t n) {
                 return 4;
         case FA_OP_TAKE:
                 return 3;
+        case FA_OP_DROP:
+                return 2;
         default: /* TICK */
                 return 1;
         }

@@ -670,6 +670,34 @@ function run.V()
         return {0, num(parts[p].g)}
 end
 
+-- X: partition.  DROP.
+function run.X()
+        local p = take(1)
+        local own, last = unpack(call('HMGET', M, 'p:' .. p, 's:' .. p))
+        if not own then
+                return {0}
+        elseif p == E or string.match(own, '^(%d+) ') ~= E then
+                return {STALE}
+        end
+        local first, keys = tonumber(call('HGET', M, 'f:' .. p) or 0), {}
+        for part = first, math.min(tonumber(last or 0), first + 1000) do
+                if tonumber(call('HGET', LIVE, 'j:' .. p .. ':' .. num(part)) or 0) > 0 then
+                        return {STALE}
+                end
+                keys[#keys + 1] = 'j:' .. p .. ':' .. num(part)
+        end
+        if tonumber(last or 0) > first + 1000 then
+                return {STALE} -- a LOAD moves the first one on
+        end
+        call('HSET', M, 'v', call('HGET', M, 'v')) -- what Redis refuses without memory
+        for _, key in ipairs(keys) do
+                drop(base .. key)
+                call('HDEL', LIVE, key)
+        end
+        call('HDEL', M, 'p:' .. p, 's:' .. p, 'f:' .. p)
+        return {0}
+end
+
 local answer = {0}
 while at <= #ARGV do
         at = at + 1
