@@ -30,6 +30,7 @@ static const char help[] =
         "      --name NAME        of this dispatcher in its store (default: host and URL)\n"
         "      --wait-store SECONDS   wait so long for the store to be there (default: 0)\n"
         "      --lease MS         who is silent for so long is taken over from (default: 3000)\n"
+        "      --backlog-bytes N  memory for tasks that wait; more stays in Redis (256M)\n"
         "      --allow-eviction   use a Redis that may evict keys\n"
         "      --heartbeat MS     beat after so much silence (default: 1000)\n"
         "      --liveness N       a worker silent for N beats is dead (default: 3)\n"
@@ -54,6 +55,7 @@ enum {
         OPT_NAME,
         OPT_WAIT_STORE,
         OPT_LEASE,
+        OPT_BACKLOG_BYTES,
         OPT_ALLOW_EVICTION,
         OPT_HEARTBEAT,
         OPT_LIVENESS,
@@ -79,6 +81,7 @@ static const struct fa_option options[] = {
         [OPT_NAME] = {"name", 0, "NAME"},
         [OPT_WAIT_STORE] = {"wait-store", 0, "SECONDS"},
         [OPT_LEASE] = {"lease", 0, "MS"},
+        [OPT_BACKLOG_BYTES] = {"backlog-bytes", 0, "N"},
         [OPT_ALLOW_EVICTION] = {"allow-eviction", 0, NULL},
         [OPT_HEARTBEAT] = {"heartbeat", 0, "MS"},
         [OPT_LIVENESS] = {"liveness", 0, "N"},
@@ -143,6 +146,9 @@ static void set_limit(struct faas_dispatcher_cfg *c, int option, const char *arg
                 break;
         case OPT_WAIT_STORE:
                 c->store_wait_ms = fa_option_seconds("--wait-store", arg);
+                break;
+        case OPT_BACKLOG_BYTES:
+                c->backlog_bytes = fa_option_bytes("--backlog-bytes", arg);
                 break;
         case OPT_LEASE:
                 c->lease_ms = (uint32_t)fa_option_number("--lease", arg, 300, 3600000);

@@ -59,6 +59,8 @@ struct faas_dispatcher_cfg {
                         it is readable is one faas_dispatcher_stop(), end of file ends it at once */
         /* a store that others share: redis */
         uint32_t store_wait_ms; /* how long faas_dispatcher_new() waits for it; 0: not at all */
+        uint64_t backlog_bytes; /* memory for tasks that wait; those beyond it stay in the store
+                                   until their turn comes; 0: 256 MiB */
         uint32_t lease_ms; /* who has not written for so long is taken over from, 300 to 3,600,000;
                               the same for all dispatchers of a store; 0: 3,000 */
 };
@@ -69,7 +71,7 @@ struct faas_dispatcher_cfg {
 #define FAAS_DISPATCHER_CFG_INIT                                                                   \
         {                                                                                          \
                 sizeof(struct faas_dispatcher_cfg), NULL, NULL, NULL, NULL, NULL, 0, 0, 0, 0,      \
-                        NULL, NULL, 0, 0, 0, 0, 0, 0, 0, -1, 0, 0                                  \
+                        NULL, NULL, 0, 0, 0, 0, 0, 0, 0, -1, 0, 0, 0                               \
         }
 
 /**

@@ -33,4 +33,6 @@
         X(RENEW_ALL, "the first tick after a restart of the store renews every lease")             \
         X(RESTORE_FALLEN, "records that fell back are written again, not only absent ones")        \
         X(RESTORE_GRACE, "groups wait until every living owner has written its state again")       \
-        X(KEEP_FINALS, "finals stay in memory until they are surely on disk")
+        X(KEEP_FINALS, "finals stay in memory until they are surely on disk")                      \
+        X(KEEP_STORED, "what is accepted beyond the memory stays until it is surely on disk")      \
+        X(LOOK_UP, "a hand-out of a task that only the store has is judged by its record")

@@ -12,111 +12,6 @@
 
 #define SWEEP_NS FA_NS_PER_S /* notices are hints; a sweep each second guarantees */
 
-/* ---- windows ---- */
-
-static void count(struct waiter *w, bool yes) {
-        struct peer *p = w->peer;
-
-        if (w->counted == yes)
-                return;
-        w->counted = yes;
-        p->n_counted += yes ? 1u : -1u;
-        p->counted_bytes += yes ? w->bytes : -(uint64_t)w->bytes;
-}
-
-/*
- * The task came into its state: does it count against the windows of those who wait for it?  Only
- * what is accepted, open, and not about to be told as ended.  So a client that keeps to its window
- * is never over it here: of all that counts it has not heard the end (whoever else could have told
- * it would have had to own the task's partition, and then this dispatcher's next group is refused),
- * so that it counts it too.  What is only being written may be a late repeat of something that the
- * client has done with; the store's answer tells.
- */
-void fa_disp_window(struct task *t) {
-        bool yes = t->state == TASK_QUEUED || t->state == TASK_HANDED || t->state == TASK_INHERITED;
-        struct fa_list *it;
-
-        fa_list_for_each (it, &t->waiters) {
-                struct waiter *w = fa_list_entry(it, struct waiter, in_task);
-                count(w, yes && !w->once);
-        }
-}
-
-static bool window_full(const struct fa_disp *d, const struct peer *p, size_t len) {
-        return p->n_counted >= d->cfg.window_tasks ||
-               (p->n_counted && p->counted_bytes + len > d->cfg.window_bytes);
-}
-
-/*
- * So much is not even looked at: what is being written and read for one client is bounded also
- * while the store stands still.  It counts as lost on the way: to a client that has a right to it
- * the beats tell, and it is said again.
- */
-static bool flooded(const struct fa_disp *d, const struct peer *p, size_t len) {
-        return p->n_all >= UINT64_C(2) * d->cfg.window_tasks + FA_BATCH_MAX ||
-               p->all_bytes + len > 2 * d->cfg.window_bytes + FA_BATCH_BYTES + FA_PAYLOAD_MAX;
-}
-
-static void waiter_drop(struct waiter *w) {
-        if (!w->peer)
-                return;
-        w->peer->n_waiters -= !w->once;
-        w->peer->n_all--;
-        w->peer->all_bytes -= w->bytes;
-        count(w, false);
-        fa_list_remove(&w->in_peer);
-        fa_list_remove(&w->in_task);
-        w->peer = NULL;
-        if (w != &w->task->w0)
-                free(w);
-}
-
-void fa_disp_waiters_drop(struct fa_disp *d, struct task *t) {
-        for (struct fa_list *l; (l = fa_list_first(&t->waiters));)
-                waiter_drop(fa_list_entry(l, struct waiter, in_task));
-}
-
-static struct waiter *waiter_find(struct task *t, const struct peer *p, bool once) {
-        struct fa_list *it;
-
-        fa_list_for_each (it, &t->waiters) {
-                struct waiter *w = fa_list_entry(it, struct waiter, in_task);
-                if (w->peer == p && w->once == once)
-                        return w;
-        }
-        return NULL;
-}
-
-/* Finds or adds; NULL: no memory, as if the message had been lost. */
-static struct waiter *waiter_add(struct task *t, struct peer *p, bool once) {
-        struct waiter *w = waiter_find(t, p, once);
-
-        if (w)
-                return w;
-        w = t->w0.peer ? malloc(sizeof(*w)) : &t->w0;
-        if (!w)
-                return NULL;
-        *w = (struct waiter){.peer = p, .task = t, .once = once};
-        w->bytes = t->spec ? (uint32_t)fa_blob_len(t->spec->payload) : 0;
-        p->n_all++;
-        p->all_bytes += w->bytes;
-        fa_list_push_back(&t->waiters, &w->in_task);
-        fa_list_push_back(&p->waiters, &w->in_peer);
-        p->n_waiters += !once;
-        fa_disp_window(t);
-        return w;
-}
-
-void fa_disp_client_close(struct fa_disp *d, struct peer *p) {
-        for (struct fa_list *l; (l = fa_list_first(&p->waiters));) {
-                struct waiter *w = fa_list_entry(l, struct waiter, in_peer);
-                struct task *t = w->task;
-                waiter_drop(w);
-                if (t->state == TASK_ELSEWHERE && fa_list_empty(&t->waiters))
-                        fa_disp_task_free(d, t);
-        }
-}
-
 static void accepted(struct fa_disp *d, struct peer *p, const struct faas_id *id, uint8_t state) {
         struct fa_msg *m;
         struct fa_item *it =
@@ -141,7 +36,7 @@ void fa_disp_tell_accepted(struct fa_disp *d, struct task *t, uint8_t state) {
                         accepted(d, w->peer, &t->node.key, state);
                 }
                 if (state)
-                        waiter_drop(w);
+                        fa_disp_waiter_drop(w);
         }
 }
 
@@ -184,7 +79,7 @@ void fa_disp_tell_done(struct fa_disp *d,
                 if (!last && !w->once)
                         continue;
                 done(d, w->peer, &t->node.key, state, w->silent ? NULL : o, t->strikes);
-                waiter_drop(w);
+                fa_disp_waiter_drop(w);
         }
 }
 
@@ -218,7 +113,7 @@ submit_again(struct fa_disp *d, struct peer *p, struct task *t, const struct fa_
                 done(d, p, &it->id, t->outcome.status, &t->outcome, t->strikes);
                 return;
         }
-        w = waiter_add(t, p, false);
+        w = fa_disp_waiter_add(t, p, false);
         if (!w)
                 return;
         if (t->state == TASK_ACCEPTING)
@@ -227,8 +122,8 @@ submit_again(struct fa_disp *d, struct peer *p, struct task *t, const struct fa_
                 accepted(d, p, &it->id, 0);
 }
 
-/* Asks the store; the answer comes to fa_disp_adopt_record() or to the waiters. */
-static void read_record(struct fa_disp *d, struct task *t) {
+/* The answer comes to fa_disp_elsewhere() or to the waiters. */
+void fa_disp_read_record(struct fa_disp *d, struct task *t) {
         struct fa_op *op = t->reading ? NULL : fa_disp_op(d, FA_OP_GET);
 
         if (!op)
@@ -250,7 +145,7 @@ void fa_disp_refuse(struct fa_disp *d, struct task *t, int found) {
                         continue;
                 d->stats.refused++;
                 accepted(d, w->peer, &t->node.key, found == FAAS_E_GONE ? FAAS_E_GONE : why);
-                waiter_drop(w);
+                fa_disp_waiter_drop(w);
         }
 }
 
@@ -265,14 +160,14 @@ static void not_taken(struct fa_disp *d, struct peer *p, struct task *t, const s
 
         if (!t)
                 t = fa_disp_task_new(d, id, TASK_ELSEWHERE);
-        w = t ? waiter_add(t, p, false) : NULL;
+        w = t ? fa_disp_waiter_add(t, p, false) : NULL;
         if (!w) {
-                if (t && fa_list_empty(&t->waiters))
-                        fa_disp_task_free(d, t);
+                if (t)
+                        (void)fa_disp_stub_drop(d, t);
                 return;
         }
         w->submitted = true;
-        read_record(d, t);
+        fa_disp_read_record(d, t);
 }
 
 static void on_submit(struct fa_disp *d, struct peer *p, const struct fa_item *it) {
@@ -286,9 +181,9 @@ static void on_submit(struct fa_disp *d, struct peer *p, const struct fa_item *i
                 submit_again(d, p, t, it);
                 return;
         }
-        if (flooded(d, p, fa_blob_len(it->payload)))
+        if (fa_disp_flooded(d, p, fa_blob_len(it->payload)))
                 return;
-        if (d->draining || window_full(d, p, fa_blob_len(it->payload))) {
+        if (d->draining || fa_disp_window_full(d, p, fa_blob_len(it->payload))) {
                 not_taken(d, p, t, &it->id);
                 return;
         }
@@ -301,7 +196,7 @@ static void on_submit(struct fa_disp *d, struct peer *p, const struct fa_item *i
         r = t ? fa_disp_task_spec(d, t, spec, d->home) : 0;
         fa_spec_unref(spec);
         op = t && !r ? fa_disp_op(d, FA_OP_ACCEPT) : NULL;
-        w = op ? waiter_add(t, p, false) : NULL;
+        w = op ? fa_disp_waiter_add(t, p, false) : NULL;
         if (!w) {
                 if (op)
                         fa_disp_op_drop(d);
@@ -312,8 +207,10 @@ static void on_submit(struct fa_disp *d, struct peer *p, const struct fa_item *i
                 return;
         }
         w->submitted = true;
+        t->client = p->incarnation;
         op->id = it->id;
         op->partition = d->epoch;
+        op->client = t->client;
         op->spec = fa_spec_ref(t->spec);
         if (!fa_rule(COMMIT_FIRST)) {
                 fa_disp_tell_accepted(d, t, 0);
@@ -337,19 +234,23 @@ on_wait(struct fa_disp *d, struct peer *p, const struct fa_msg *m, const struct 
                 done(d, p, &it->id, public_state(t), NULL, t->strikes);
                 return;
         }
-        if (!t && flooded(d, p, 0))
+        if (!once && (!t || t->state == TASK_ELSEWHERE) && fa_disp_spilled(d, p, &it->id)) {
+                done(d, p, &it->id, FAAS_QUEUED, NULL, 0); /* it counts already */
+                return;
+        }
+        if (!t && fa_disp_flooded(d, p, 0))
                 return;
         if (!t)
                 t = fa_disp_task_new(d, &it->id, TASK_ELSEWHERE);
-        w = t ? waiter_add(t, p, once) : NULL;
+        w = t ? fa_disp_waiter_add(t, p, once) : NULL;
         if (!w) {
-                if (t && t->state == TASK_ELSEWHERE && fa_list_empty(&t->waiters))
-                        fa_disp_task_free(d, t);
+                if (t)
+                        (void)fa_disp_stub_drop(d, t);
                 return;
         }
         w->silent = once && !m->more;
         if (t->state == TASK_ELSEWHERE)
-                read_record(d, t);
+                fa_disp_read_record(d, t);
         else if (!once)
                 done(d, p, &it->id, public_state(t), NULL, t->strikes);
 }
@@ -361,7 +262,10 @@ static void on_cancel(struct fa_disp *d, struct peer *p, const struct fa_item *i
         struct fa_fence fence;
         struct peer *worker;
 
-        if (!t || (t->state != TASK_QUEUED && t->state != TASK_HANDED))
+        if ((!t || t->state == TASK_ELSEWHERE) && d->n_partial)
+                fa_disp_want_cancelled(d, &it->id); /* it may be mine */
+        if (!t || (t->state != TASK_QUEUED && t->state != TASK_HANDED &&
+                   t->state != TASK_INHERITED && t->state != TASK_STORED))
                 return; /* nothing to stop here; STATUS tells what became of it */
         worker = t->state == TASK_HANDED ? t->worker : NULL;
         fence = t->fence;
@@ -397,7 +301,7 @@ static void on_beat(struct fa_disp *d, struct peer *p) {
         if (!out)
                 return;
         out->epoch = p->incarnation;
-        out->held = p->n_waiters;
+        out->held = (uint32_t)(p->n_waiters + p->spilled.n);
 }
 
 void fa_disp_client_msg(struct fa_disp *d,
@@ -405,6 +309,7 @@ void fa_disp_client_msg(struct fa_disp *d,
                         const struct fa_msg *m,
                         uint64_t now_ns) {
         p->role = FA_ROLE_CLIENT;
+        fa_disp_client_here(d, p);
         if (m->type == FA_MSG_BEAT)
                 on_beat(d, p);
         else if (m->type == FA_MSG_QUERY)
@@ -438,6 +343,6 @@ void fa_disp_sweep(struct fa_disp *d, uint64_t now_ns) {
         if (now_ns < d->sweep_at_ns)
                 return;
         fa_list_for_each (it, &d->elsewhere)
-                read_record(d, fa_list_entry(it, struct task, link));
+                fa_disp_read_record(d, fa_list_entry(it, struct task, link));
         d->sweep_at_ns = now_ns + SWEEP_NS;
 }

@@ -6,16 +6,20 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "base/rule.h"
+#include "base/set.h"
 #include "core/disp.h"
 
 enum task_state {
         TASK_ACCEPTING, /* its ACCEPT is not answered yet */
+        TASK_STORED,    /* accepted, beyond the backlog in memory: kept for a while, because the
+                           store may lose its tail */
         TASK_QUEUED,    /* in its class's queue */
         TASK_HANDED,    /* at a worker, under .fence */
         TASK_INHERITED, /* of a partition I took: perhaps at a worker that has not registered yet */
         TASK_FINISHING, /* its FINISH is not answered yet */
         TASK_FINAL,     /* kept for a while, because the store may lose its tail */
-        TASK_ELSEWHERE, /* another dispatcher has it, or nobody knows: only waiters are kept here */
+        TASK_ELSEWHERE, /* another dispatcher has it, only the store has it, or nobody knows: only
+                           waiters are kept here */
         _TASK_STATE_N
 };
 
@@ -46,23 +50,37 @@ struct part {
         uint64_t partition;
         uint64_t n; /* fences given in this generation */
         uint32_t gen;
-        bool loaded;
+        bool whole;      /* all of it that is open is in memory */
+        bool loading;    /* a LOAD is unanswered */
+        bool again;      /* ... whose answer does not count */
+        uint64_t cursor; /* nothing at or before it is missing in memory */
+        uint64_t n_out;  /* about how many are missing, as far as I have accepted them */
+};
+
+/* What is to be done with a task that is only in the store, when its record has been read. */
+struct want {
+        uint64_t key, session; /* of the worker that holds it, or has its result */
+        struct fa_fence fence;
+        bool held, result, started;
+        bool cancel;
 };
 
 struct task {
         struct fa_map_node node; /* the id */
-        struct fa_list link;     /* class queue; worker's held; worker's finishing; d->inherited,
-                                    ->finals, ->elsewhere */
+        struct fa_list link;     /* class queue; worker's held; worker's finishing; d->stored,
+                                    ->inherited, ->finals, ->elsewhere */
         struct fa_list waiters;
         struct waiter w0;
         struct fa_spec *spec; /* NULL when ELSEWHERE */
         struct class *class;
         struct part *part;   /* NULL when ELSEWHERE */
+        struct want *want;   /* ELSEWHERE: or NULL */
+        uint64_t client;     /* incarnation of its submitter; 0: not known */
         struct peer *worker; /* HANDED: who has it; FINISHING: whom to tell, or NULL */
         struct fa_fence fence, strike_fence;
         struct fa_outcome outcome; /* FINAL, FINISHING */
         uint64_t order;            /* QUEUED: by acceptance */
-        uint64_t at_ns;            /* FINAL, INHERITED, HANDED: since when */
+        uint64_t at_ns;            /* STORED, FINAL, INHERITED, HANDED: since when */
         uint64_t listed;           /* session in whose REGISTER it stood last */
         uint32_t strikes, retries, unstarted;
         uint8_t state;
@@ -103,6 +121,10 @@ struct peer {
         uint32_t n_waiters;                /* less those that ask once */
         uint32_t n_all, n_counted;         /* all; those that count against its window */
         uint64_t all_bytes, counted_bytes; /* of their payloads */
+        struct fa_map_node by_incarnation; /* d->clients */
+        bool here;              /* in it: this is where the client is (.spilled is empty if not) */
+        struct fa_set spilled;  /* tasks that only the store has and that it waits for */
+        uint64_t spilled_bytes; /* of their payloads */
 };
 
 struct fa_disp {
@@ -112,16 +134,24 @@ struct fa_disp {
         bool draining;
         bool lost_tail; /* rebinding: the store has forgotten something of mine */
         uint64_t order;
-        struct fa_map tasks, peers_by_key;
-        struct fa_list peers, ready, ahead, given, hinting, parts, inherited, finals, elsewhere;
+        struct fa_map tasks, peers_by_key, clients;
+        struct fa_list peers, ready, ahead, given, hinting, parts;
+        struct fa_list stored, inherited, finals, elsewhere; /* tasks in these states */
         struct part *home;
         struct class *classes;
         uint32_t n_classes;
-        uint64_t n_in[_TASK_STATE_N];   /* tasks in each state */
+        uint64_t n_in[_TASK_STATE_N]; /* tasks in each state */
+        uint64_t queued_bytes;        /* of those QUEUED and INHERITED; with a budget only */
+        uint32_t n_partial;           /* partitions that are not whole */
+        uint32_t n_loading;           /* LOADs unanswered */
+        uint32_t n_wants;
+        uint64_t load_at_ns;            /* no LOAD before; 0: at once */
         uint64_t bad_messages, dropped; /* the shell's */
         struct fa_heap alive;
         struct fa_outbox outbox;
         struct fa_group *open; /* ops of this turn */
+        struct fa_group *closed,
+                **closed_last; /* ... that are too many for one group, before the open one */
         struct fa_group *control,
                 **control_last; /* groups out of sequence: START, REBIND, RESTORE */
         uint32_t unanswered;
@@ -168,6 +198,7 @@ void fa_disp_hold(struct fa_disp *d,
                   uint64_t now_ns);
 void fa_disp_unhold(struct fa_disp *d, struct task *t);
 void fa_disp_hint_tick(struct fa_disp *d, uint64_t now_ns);
+size_t fa_disp_task_cost(const struct task *t);
 struct class *fa_disp_class(struct fa_disp *d, struct fa_slice name);
 
 /* disp-worker.c */
@@ -179,19 +210,58 @@ void fa_disp_answer(struct fa_disp *d,
                     const struct faas_id *id,
                     const struct fa_fence *f);
 void fa_disp_ready(struct fa_disp *d, struct peer *p);
+bool fa_disp_adoptable(const struct task *t, const struct fa_fence *f);
 
 /* disp-client.c */
 void fa_disp_client_msg(struct fa_disp *d, struct peer *p, const struct fa_msg *m, uint64_t now_ns);
-void fa_disp_client_close(struct fa_disp *d, struct peer *p);
 void fa_disp_tell_accepted(struct fa_disp *d, struct task *t, uint8_t state);
 void fa_disp_tell_done(struct fa_disp *d,
                        struct task *t,
                        uint8_t state,
                        const struct fa_outcome *o);
-void fa_disp_window(struct task *t);
 void fa_disp_refuse(struct fa_disp *d, struct task *t, int found);
 void fa_disp_sweep(struct fa_disp *d, uint64_t now_ns);
-void fa_disp_waiters_drop(struct fa_disp *d, struct task *t);
+/* Asks the store for the record of a stub. */
+void fa_disp_read_record(struct fa_disp *d, struct task *t);
+
+/* disp-wait.c */
+void fa_disp_window(struct task *t);
+bool fa_disp_window_full(const struct fa_disp *d, const struct peer *p, size_t len);
+bool fa_disp_flooded(const struct fa_disp *d, const struct peer *p, size_t len);
+/* Finds or adds; NULL: no memory, as if the message had been lost. */
+struct waiter *fa_disp_waiter_add(struct task *t, struct peer *p, bool once);
+void fa_disp_waiter_drop(struct waiter *w);
+void fa_disp_waiters_drop(struct task *t);
+bool fa_disp_stub_drop(struct fa_disp *d, struct task *t); /* true: it is gone */
+void fa_disp_client_here(struct fa_disp *d, struct peer *p);
+void fa_disp_client_close(struct fa_disp *d, struct peer *p);
+/* Does it wait for this task, which only the store has? */
+bool fa_disp_spilled(const struct fa_disp *d, const struct peer *p, const struct faas_id *id);
+void fa_disp_waiters_leave(struct fa_disp *d, struct task *t, uint64_t client, size_t len);
+void fa_disp_waiter_back(struct fa_disp *d, struct task *t);
+void fa_disp_spilled_forget(struct fa_disp *d);
+
+/* disp-want.c */
+/* Must the store be asked for this task, to judge a hand-out of it? */
+bool fa_disp_unknown(const struct part *part, const struct task *t, const struct fa_fence *fence);
+void fa_disp_want_held(struct fa_disp *d, struct peer *p, const struct fa_item *it, bool result);
+void fa_disp_want_cancelled(struct fa_disp *d, const struct faas_id *id);
+bool fa_disp_wanted(struct fa_disp *d, struct task *t, uint64_t now_ns);
+void fa_disp_unwanted(struct fa_disp *d, struct task *t, const struct fa_record *rec);
+void fa_disp_want_free(struct fa_disp *d, struct task *t);
+
+/* disp-load.c */
+struct part *fa_disp_part_add(struct fa_disp *d, uint64_t partition, uint32_t gen, bool whole);
+void fa_disp_load(struct fa_disp *d, uint64_t now_ns);
+void fa_disp_loaded(struct fa_disp *d, const struct fa_op *op, uint64_t now_ns);
+void fa_disp_loads_again(struct fa_disp *d);
+void fa_disp_elsewhere(struct fa_disp *d,
+                       struct task *t,
+                       const struct fa_record *rec,
+                       uint64_t now_ns);
+bool fa_disp_spill(struct fa_disp *d, struct task *t, uint64_t now_ns);
+void fa_disp_expire(struct fa_disp *d, uint64_t now_ns);
+void fa_disp_retain_again(struct fa_disp *d, uint64_t now_ns);
 
 /* disp-report.c */
 void fa_disp_name(struct peer *p, struct fa_slice name);
@@ -204,28 +274,19 @@ int fa_disp_store_start(struct fa_disp *d);
 int fa_disp_store_answer(struct fa_disp *d, struct fa_group *g, uint64_t now_ns);
 void fa_disp_store_tick(struct fa_disp *d, uint64_t now_ns);
 struct part *fa_disp_part(const struct fa_disp *d, uint64_t partition);
-void fa_disp_adopt_record(struct fa_disp *d,
-                          struct task *t,
-                          const struct fa_record *rec,
-                          uint64_t now_ns);
 
 /* A new group that goes out at once, out of the sequence, and its first op. */
 struct fa_op *fa_disp_control_op(struct fa_disp *d, enum fa_op_kind kind);
-struct part *fa_disp_part_add(struct fa_disp *d, uint64_t partition, uint32_t gen, bool loaded);
-/* The record is somebody else's, or is not readable yet. */
-void fa_disp_elsewhere(struct fa_disp *d,
-                       struct task *t,
-                       const struct fa_record *rec,
-                       uint64_t now_ns);
 
 /* disp-rebind.c */
 void fa_disp_store_lost(struct fa_disp *d);
 void fa_disp_rebind_tick(struct fa_disp *d, uint64_t now_ns);
-void fa_disp_rebound(struct fa_disp *d, const struct fa_op *op);
+void fa_disp_rebound(struct fa_disp *d, const struct fa_op *op, uint64_t now_ns);
 void fa_disp_restored(struct fa_disp *d, const struct fa_op *op, uint64_t now_ns);
 struct fa_owned *fa_disp_owned_list(const struct fa_disp *d, size_t *ret_n);
 
 /* disp.c */
+struct faas_id fa_disp_key(uint64_t number);
 struct peer *fa_disp_peer(struct fa_disp *d, uint64_t key, bool create, uint64_t now_ns);
 void fa_disp_welcome(struct fa_disp *d, struct peer *p);
 uint64_t fa_disp_patience(const struct fa_disp *d);

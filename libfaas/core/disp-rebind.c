@@ -72,6 +72,7 @@ static bool restore(struct fa_disp *d, struct fa_group **g, const struct task *t
                 return false;
         op->id = t->node.key;
         op->partition = t->part->partition;
+        op->client = t->client;
         op->spec = fa_spec_ref(t->spec);
         op->strikes = t->strikes;
         op->retries = t->retries;
@@ -120,6 +121,7 @@ void fa_disp_store_lost(struct fa_disp *d) {
         if (!d->epoch)
                 return;
         d->rebinding = true;
+        fa_disp_loads_again(d);
         d->owes = OWES_BIND;
         d->owes_at_ns = 0;
         go_on(d);
@@ -132,11 +134,15 @@ void fa_disp_rebind_tick(struct fa_disp *d, uint64_t now_ns) {
         go_on(d);
 }
 
-void fa_disp_rebound(struct fa_disp *d, const struct fa_op *op) {
+void fa_disp_rebound(struct fa_disp *d, const struct fa_op *op, uint64_t now_ns) {
         const struct fa_op_more *more = op->more;
 
         if (op->state == FA_REBIND_DONE) {
                 d->rebinding = false;
+                if (d->lost_tail) {
+                        fa_disp_retain_again(d, now_ns);
+                        fa_disp_spilled_forget(d);
+                }
                 return;
         }
         if (d->owes == OWES_BIND)

@@ -25,6 +25,10 @@ void fa_disp_stats(const struct fa_disp *d, struct fa_disp_stats *ret) {
 
         *ret = d->stats;
         ret->n_queued = d->n_in[TASK_QUEUED];
+        if (d->home) { /* what only the store has */
+                ret->n_queued += d->home->n_out;
+                ret->n_tasks += d->home->n_out - FA_MIN(d->home->n_out, d->n_in[TASK_STORED]);
+        }
         ret->n_running = d->n_in[TASK_HANDED];
         fa_list_for_each (it, &d->peers) {
                 const struct peer *p = fa_list_entry(it, struct peer, link);

@@ -11,7 +11,28 @@
 
 #include "core/disp-private.h"
 
+#define GROUP_OPS 1024u        /* beyond this a larger group is not any cheaper */
+#define GROUP_BYTES (2u << 20) /* four of them may be under way: 8 MiB */
+
+static size_t op_bytes(const struct fa_op *op) {
+        return (op->spec ? fa_blob_len(op->spec->payload) : 0) + fa_blob_len(op->outcome.payload) +
+               fa_blob_len(op->outcome.text) + fa_blob_len(op->outcome.log);
+}
+
+/* The open group takes no more: it waits, closed, behind those that are. */
+static void close_open(struct fa_disp *d) {
+        *d->closed_last = d->open;
+        d->closed_last = &d->open->next;
+        d->open = NULL;
+}
+
 struct fa_op *fa_disp_op(struct fa_disp *d, enum fa_op_kind kind) {
+        /* What the last op carries is known only now. */
+        if (d->open && d->open->n) {
+                d->open->bytes += op_bytes(&d->open->ops[d->open->n - 1]);
+                if (d->open->n >= GROUP_OPS || d->open->bytes >= GROUP_BYTES)
+                        close_open(d);
+        }
         if (!d->open && fa_group_new(&d->open))
                 return NULL;
         return fa_group_add(d->open, kind);
@@ -50,11 +71,17 @@ struct fa_group *fa_disp_group(struct fa_disp *d) {
                 g->next = NULL;
                 return g;
         }
-        if (!d->epoch || d->rebinding || !d->open || !d->open->n ||
-            d->unanswered >= d->cfg.max_groups)
+        if (!d->epoch || d->rebinding || d->unanswered >= d->cfg.max_groups)
                 return NULL;
-        g = d->open;
-        d->open = NULL;
+        if (!d->closed && d->open && d->open->n)
+                close_open(d);
+        g = d->closed;
+        if (!g)
+                return NULL;
+        d->closed = g->next;
+        if (!d->closed)
+                d->closed_last = &d->closed;
+        g->next = NULL;
         g->epoch = d->epoch;
         g->seq = ++d->seq;
         d->unanswered++;
@@ -86,32 +113,6 @@ struct part *fa_disp_part(const struct fa_disp *d, uint64_t partition) {
         return NULL;
 }
 
-static void load_more(struct fa_disp *d, const struct part *p, uint64_t cursor) {
-        struct fa_op *op = fa_disp_op(d, FA_OP_LOAD);
-
-        if (!op)
-                return; /* the next tick sees that it is not loaded and begins again */
-        op->partition = p->partition;
-        op->cursor = cursor;
-}
-
-struct part *fa_disp_part_add(struct fa_disp *d, uint64_t partition, uint32_t gen, bool loaded) {
-        struct part *p = fa_disp_part(d, partition);
-
-        if (!p) {
-                p = calloc(1, sizeof(*p));
-                if (!p)
-                        return NULL;
-                p->partition = partition;
-                fa_list_push_back(&d->parts, &p->link);
-        }
-        p->gen = gen;
-        p->loaded = loaded;
-        if (!loaded)
-                load_more(d, p, 0);
-        return p;
-}
-
 static int on_start(struct fa_disp *d, const struct fa_op *op, uint64_t now_ns) {
         if (op->r)
                 return op->r;
@@ -133,68 +134,6 @@ static int on_start(struct fa_disp *d, const struct fa_op *op, uint64_t now_ns) 
         return d->home ? 0 : -ENOMEM;
 }
 
-/* A record of a partition of mine, seen in the store: it joins my tasks. */
-void fa_disp_adopt_record(struct fa_disp *d,
-                          struct task *t,
-                          const struct fa_record *rec,
-                          uint64_t now_ns) {
-        struct part *part = fa_disp_part(d, rec->partition);
-
-        if (!part || !rec->spec || fa_disp_task_spec(d, t, rec->spec, part))
-                return;
-        t->strikes = rec->strikes;
-        t->retries = rec->retries;
-        t->strike_fence = rec->strike_fence;
-        fa_disp_task_move(d, t, TASK_INHERITED);
-        t->at_ns = now_ns;
-        fa_disp_tell_accepted(d, t, 0);
-        if (!rec->hinted || !fa_rule(HINT))
-                fa_disp_queue(d, t, false); /* never handed out: no worker can have it */
-}
-
-static void on_load(struct fa_disp *d, const struct fa_op *op, uint64_t now_ns) {
-        struct part *p = fa_disp_part(d, op->partition);
-        struct fa_list *it;
-
-        if (!p || p->loaded || op->r)
-                return;
-        for (size_t i = 0; i < op->more->n_recs; i++) {
-                const struct fa_record *rec = &op->more->recs[i];
-                struct task *t = fa_disp_task_find(d, &rec->id);
-                if (!t)
-                        t = fa_disp_task_new(d, &rec->id, TASK_ELSEWHERE);
-                if (t && (t->state == TASK_ELSEWHERE || t->state == TASK_ACCEPTING))
-                        fa_disp_adopt_record(d, t, rec, now_ns);
-        }
-        if (op->cursor != FA_CURSOR_END) {
-                load_more(d, p, op->cursor);
-                return;
-        }
-        p->loaded = true;
-        /* Its former owner's workers may hold hand-outs: ask mine what they have. */
-        fa_list_for_each (it, &d->peers) {
-                struct peer *w = fa_list_entry(it, struct peer, link);
-                if (w->registered)
-                        fa_disp_welcome(d, w);
-        }
-}
-
-/* The record is somebody else's, or is not readable yet. */
-void fa_disp_elsewhere(struct fa_disp *d,
-                       struct task *t,
-                       const struct fa_record *rec,
-                       uint64_t now_ns) {
-        const struct part *part = fa_disp_part(d, rec->partition);
-
-        if (t->state != TASK_ELSEWHERE)
-                fa_disp_task_move(d, t, TASK_ELSEWHERE);
-        fa_disp_tell_accepted(d, t, 0);
-        if (part && part->loaded)
-                fa_disp_adopt_record(d, t, rec, now_ns);
-        else
-                fa_disp_tell_done(d, t, FAAS_QUEUED, NULL);
-}
-
 static void on_accept(struct fa_disp *d, const struct fa_op *op, uint64_t now_ns) {
         struct task *t = fa_disp_task_find(d, &op->id);
 
@@ -202,6 +141,8 @@ static void on_accept(struct fa_disp *d, const struct fa_op *op, uint64_t now_ns
                 return;
         if (op->r == 0) {
                 d->stats.accepted++;
+                if (fa_disp_spill(d, t, now_ns))
+                        return;
                 fa_disp_queue(d, t, false);
                 fa_disp_tell_accepted(d, t, 0);
                 fa_disp_tell_done(d, t, FAAS_QUEUED, NULL); /* those who asked meanwhile */
@@ -270,10 +211,9 @@ static void on_get(struct fa_disp *d, const struct fa_op *op, uint64_t now_ns) {
                 return; /* no memory there: the next sweep reads it again */
         if (op->r == 0 && op->rec && !fa_state_final(op->rec->state)) {
                 fa_disp_elsewhere(d, t, op->rec, now_ns);
-                if (t->state == TASK_ELSEWHERE && fa_list_empty(&t->waiters))
-                        fa_disp_task_free(d, t);
                 return;
         }
+        fa_disp_unwanted(d, t, op->r == 0 ? op->rec : NULL);
         if (op->r == 0 && op->rec)
                 fa_disp_tell_accepted(d, t, 0);
         else
@@ -323,7 +263,7 @@ static int on_op(struct fa_disp *d, const struct fa_op *op, uint64_t now_ns) {
         case FA_OP_START:
                 return on_start(d, op, now_ns);
         case FA_OP_REBIND:
-                fa_disp_rebound(d, op);
+                fa_disp_rebound(d, op, now_ns);
                 break;
         case FA_OP_TICK:
                 on_tick(d, op);
@@ -332,7 +272,7 @@ static int on_op(struct fa_disp *d, const struct fa_op *op, uint64_t now_ns) {
                 on_take(d, op);
                 break;
         case FA_OP_LOAD:
-                on_load(d, op, now_ns);
+                fa_disp_loaded(d, op, now_ns);
                 break;
         case FA_OP_ACCEPT:
                 on_accept(d, op, now_ns);
@@ -365,23 +305,17 @@ int fa_disp_store_answer(struct fa_disp *d, struct fa_group *g, uint64_t now_ns)
         }
         for (size_t i = 0; i < g->n && !r; i++)
                 r = on_op(d, &g->ops[i], now_ns);
+        if (!d->rebinding)
+                fa_disp_expire(d, now_ns);
         return r;
 }
 
-/* Renews the lease once a tick; takes up again what lack of memory stopped; frees old finals. */
+/* Renews the lease once a tick; takes up again what lack of memory stopped. */
 void fa_disp_store_tick(struct fa_disp *d, uint64_t now_ns) {
-        struct fa_list *it;
-        struct fa_list *tmp;
         struct fa_owned *owned;
         struct fa_op *op;
         size_t n;
 
-        fa_list_for_each_safe (it, tmp, &d->finals) {
-                struct task *t = fa_list_entry(it, struct task, link);
-                if (now_ns - t->at_ns < d->cfg.retain_ns)
-                        break;
-                fa_disp_task_free(d, t);
-        }
         fa_disp_rebind_tick(d, now_ns);
         if (!d->epoch || d->ticking || now_ns < d->tick_at_ns || d->cfg.tick_ns == FA_NEVER)
                 return;

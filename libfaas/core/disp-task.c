@@ -15,7 +15,8 @@
  * another's. */
 #define B(s) (1u << (s))
 static const uint8_t legal[_TASK_STATE_N] = {
-        [TASK_ACCEPTING] = B(TASK_QUEUED) | B(TASK_INHERITED) | B(TASK_ELSEWHERE),
+        [TASK_ACCEPTING] = B(TASK_QUEUED) | B(TASK_STORED) | B(TASK_INHERITED) | B(TASK_ELSEWHERE),
+        [TASK_STORED] = B(TASK_QUEUED) | B(TASK_FINISHING) | B(TASK_ELSEWHERE),
         [TASK_QUEUED] = B(TASK_HANDED) | B(TASK_FINISHING) | B(TASK_ELSEWHERE),
         [TASK_HANDED] = B(TASK_QUEUED) | B(TASK_FINISHING) | B(TASK_ELSEWHERE),
         [TASK_INHERITED] = B(TASK_QUEUED) | B(TASK_HANDED) | B(TASK_FINISHING) | B(TASK_ELSEWHERE),
@@ -50,9 +51,23 @@ struct task *fa_disp_task_new(struct fa_disp *d, const struct faas_id *id, enum 
         return t;
 }
 
+/* What it takes of the budget: itself, what was submitted, its place in the map, and what malloc
+ * adds. */
+size_t fa_disp_task_cost(const struct task *t) {
+        return sizeof(*t) + 64 + (t->spec ? fa_spec_size(t->spec) + sizeof(struct fa_blob) : 0);
+}
+
+static void budget(struct fa_disp *d, const struct task *t, bool in) {
+        if (!d->cfg.backlog_bytes || (t->state != TASK_QUEUED && t->state != TASK_INHERITED))
+                return;
+        d->queued_bytes += in ? fa_disp_task_cost(t) : -(uint64_t)fa_disp_task_cost(t);
+}
+
 void fa_disp_task_free(struct fa_disp *d, struct task *t) {
-        fa_disp_waiters_drop(d, t);
+        fa_disp_waiters_drop(t);
+        fa_disp_want_free(d, t);
         d->n_in[t->state]--;
+        budget(d, t, false);
         fa_disp_unhold(d, t);
         fa_list_remove(&t->link);
         fa_map_remove(&d->tasks, &t->node);
@@ -96,11 +111,16 @@ void fa_disp_task_move(struct fa_disp *d, struct task *t, enum task_state to) {
         assert(legal[t->state] & B(to));
         d->n_in[t->state]--;
         d->n_in[to]++;
+        budget(d, t, false);
         fa_disp_unhold(d, t);
         fa_list_remove(&t->link);
         t->state = (uint8_t)to;
+        budget(d, t, true);
         fa_disp_window(t);
         switch (to) {
+        case TASK_STORED:
+                fa_list_push_back(&d->stored, &t->link);
+                break;
         case TASK_QUEUED:
                 t->started = false;
                 break;
@@ -112,6 +132,9 @@ void fa_disp_task_move(struct fa_disp *d, struct task *t, enum task_state to) {
                 break;
         case TASK_ELSEWHERE:
                 fa_list_push_back(&d->elsewhere, &t->link);
+                t->spec = fa_spec_unref(t->spec);
+                t->worker = NULL;
+                t->part = NULL;
                 break;
         default:
                 break;

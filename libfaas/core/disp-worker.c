@@ -111,7 +111,7 @@ static void merge_old(struct fa_disp *d, struct peer *p) {
  * May a hand-out of an earlier owner of the partition go on?  Only while this owner has made none,
  * and unless that owner has counted it as ended: its result may come again.
  */
-static bool adoptable(const struct task *t, const struct fa_fence *f) {
+bool fa_disp_adoptable(const struct task *t, const struct fa_fence *f) {
         if (fa_fence_cmp(f, &t->strike_fence) <= 0 && fa_rule(STRIKE_FENCE))
                 return false;
         return t->state == TASK_INHERITED;
@@ -133,13 +133,19 @@ static void listed(struct fa_disp *d, struct peer *p, const struct fa_item *it, 
 
         if (!part && died(d, &it->fence))
                 fa_disp_answer(d, p, FA_MSG_STALE, &it->id, &it->fence);
-        if (!part || !part->loaded)
+        if (!part)
                 return; /* not mine to judge */
+        if (fa_disp_unknown(part, t, &it->fence)) {
+                if (it->state != FA_HELD_RESULT) /* else its RESULT follows */
+                        fa_disp_want_held(d, p, it, false);
+                return;
+        }
         if (t && t->part != part && t->state != TASK_ELSEWHERE)
                 t = NULL;
         if (t && t->state == TASK_HANDED && t->worker == p && fa_fence_eq(&t->fence, &it->fence)) {
                 t->listed = p->session;
-        } else if (t && t->part && adoptable(t, &it->fence) && it->state != FA_HELD_RESULT) {
+        } else if (t && t->part && fa_disp_adoptable(t, &it->fence) &&
+                   it->state != FA_HELD_RESULT) {
                 fa_disp_hold(d, p, t, &it->fence, now_ns);
                 t->listed = p->session;
         } else if (t && (t->state == TASK_FINISHING || t->state == TASK_ACCEPTING ||
@@ -235,7 +241,7 @@ static void end(struct fa_disp *d, struct task *t, struct peer *p, const struct 
 static bool counts(const struct task *t, const struct fa_fence *f) {
         if (t->state == TASK_HANDED)
                 return fa_fence_eq(&t->fence, f) || !fa_rule(FENCE);
-        return adoptable(t, f) || (t->state == TASK_QUEUED && !fa_rule(FENCE));
+        return fa_disp_adoptable(t, f) || (t->state == TASK_QUEUED && !fa_rule(FENCE));
 }
 
 static void on_result(struct fa_disp *d, struct peer *p, const struct fa_item *it) {
@@ -247,8 +253,10 @@ static void on_result(struct fa_disp *d, struct peer *p, const struct fa_item *i
                                &it->fence);
                 return;
         }
-        if (!part->loaded)
-                return; /* not known yet: it comes again */
+        if (fa_disp_unknown(part, t, &it->fence)) {
+                fa_disp_want_held(d, p, it, true); /* it comes again */
+                return;
+        }
         if (t && t->part != part)
                 t = NULL;
         if (t && (t->state == TASK_FINISHING || t->state == TASK_ACCEPTING))

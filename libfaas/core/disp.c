@@ -43,6 +43,7 @@ int fa_disp_new(struct fa_disp **ret, const struct fa_disp_cfg *cfg) {
         defaults(&d->cfg);
         fa_map_init(&d->tasks, cfg->seed);
         fa_map_init(&d->peers_by_key, cfg->seed ^ 1);
+        fa_map_init(&d->clients, cfg->seed ^ 2);
         fa_list_init(&d->peers);
         fa_list_init(&d->ready);
         fa_list_init(&d->ahead);
@@ -50,11 +51,13 @@ int fa_disp_new(struct fa_disp **ret, const struct fa_disp_cfg *cfg) {
         fa_list_init(&d->hinting);
         d->hint_at_ns = FA_NEVER;
         fa_list_init(&d->parts);
+        fa_list_init(&d->stored);
         fa_list_init(&d->inherited);
         fa_list_init(&d->finals);
         fa_list_init(&d->elsewhere);
         fa_outbox_init(&d->outbox);
         d->control_last = &d->control;
+        d->closed_last = &d->closed;
         if (fa_disp_store_start(d)) {
                 fa_disp_free(d);
                 return -ENOMEM;
@@ -107,9 +110,15 @@ struct fa_disp *fa_disp_free(struct fa_disp *d) {
                 d->control = g->next;
                 fa_group_free(g);
         }
+        while (d->closed) {
+                struct fa_group *g = d->closed;
+                d->closed = g->next;
+                fa_group_free(g);
+        }
         fa_group_free(d->open);
         fa_map_deinit(&d->tasks);
         fa_map_deinit(&d->peers_by_key);
+        fa_map_deinit(&d->clients);
         fa_heap_deinit(&d->alive);
         fa_outbox_deinit(&d->outbox);
         free(d);
@@ -125,15 +134,15 @@ static uint64_t later(uint64_t ns, uint64_t by_ns) {
         return by_ns > FA_NEVER - ns ? FA_NEVER : ns + by_ns;
 }
 
-static struct faas_id key_of(uint64_t key) {
+struct faas_id fa_disp_key(uint64_t number) {
         struct faas_id id = {{0}};
 
-        memcpy(id.b, &key, sizeof(key));
+        memcpy(id.b, &number, sizeof(number));
         return id;
 }
 
 struct peer *fa_disp_peer(struct fa_disp *d, uint64_t key, bool create, uint64_t now_ns) {
-        struct faas_id id = key_of(key);
+        struct faas_id id = fa_disp_key(key);
         struct fa_map_node *n = fa_map_find(&d->peers_by_key, &id);
         struct peer *p;
 
@@ -225,6 +234,8 @@ static void on_msg(struct fa_disp *d, uint64_t key, const struct fa_msg *m, uint
                 p->incarnation = m->from;
                 if (m->role < FA_ROLE_DISPATCHER)
                         p->role = m->role;
+                if (p->role == FA_ROLE_CLIENT)
+                        fa_disp_client_here(d, p);
                 fa_disp_name(p, m->text);
                 fa_disp_welcome(d, p);
         } else if (m->type == FA_MSG_DISCONNECT) {
@@ -262,9 +273,11 @@ int fa_disp_input(struct fa_disp *d, const struct fa_event *ev, uint64_t now_ns)
         default:
                 r = -EINVAL;
         }
-        if (!r)
-                fa_disp_hand_out(d, now_ns);
-        return r;
+        if (r)
+                return r;
+        fa_disp_hand_out(d, now_ns);
+        fa_disp_load(d, now_ns);
+        return 0;
 }
 
 /*
@@ -318,6 +331,7 @@ void fa_disp_tick(struct fa_disp *d, uint64_t now_ns) {
         fa_disp_store_tick(d, now_ns);
         fa_disp_hint_tick(d, now_ns);
         fa_disp_hand_out(d, now_ns);
+        fa_disp_load(d, now_ns);
 }
 
 uint64_t fa_disp_deadline(const struct fa_disp *d) {
@@ -332,9 +346,8 @@ uint64_t fa_disp_deadline(const struct fa_disp *d) {
                 at = FA_MIN(at, d->owes_at_ns);
         if (!fa_list_empty(&d->elsewhere))
                 at = FA_MIN(at, d->sweep_at_ns);
-        if (!fa_list_empty(&d->finals))
-                at = FA_MIN(at, fa_list_entry(fa_list_first(&d->finals), struct task, link)->at_ns +
-                                        d->cfg.retain_ns);
+        if (d->load_at_ns)
+                at = FA_MIN(at, d->load_at_ns);
         return FA_MIN(at, release_at(d));
 }
 
@@ -361,9 +374,9 @@ bool fa_disp_idle(const struct fa_disp *d) {
                         return false;
         }
         fa_list_for_each (it, &d->parts)
-                if (!fa_list_entry(it, struct part, link)->loaded && !d->cfg.keeps)
+                if (!fa_list_entry(it, struct part, link)->whole && !d->cfg.keeps)
                         return false;
-        return !d->unanswered && (!d->open || !d->open->n);
+        return !d->unanswered && !d->closed && (!d->open || !d->open->n);
 }
 
 void fa_disp_goodbye(struct fa_disp *d) {

@@ -36,7 +36,11 @@ struct fa_disp_cfg {
         uint32_t unstarted_max; /* [16] hand-outs of a task that may be lost before they start */
         uint64_t hint_after_ns; /* HINT is written for hand-outs that are out for so long; 0: for
                                    each at once; FA_NEVER: for none, as nobody can take over */
-        bool keeps;    /* the store outlives me: a drain leaves there what waits */
+        bool keeps;             /* the store outlives me: a drain leaves there what waits */
+        uint64_t backlog_bytes; /* memory for tasks that wait; what is accepted beyond it stays in
+                                   the store, and what was taken over is read while there is room.
+                                   [0] no bound */
+        uint32_t load_max;      /* records read at a time; [0] as many as the store tells */
         uint64_t seed;          /* random: hash tables */
 };
 

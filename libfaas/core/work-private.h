@@ -109,6 +109,7 @@ struct fa_work {
 };
 
 /* work.c */
+uint64_t fa_work_retry(const struct fa_work *w);
 void fa_work_held_free(struct fa_work *w, struct held *h);
 void fa_work_send_result(struct fa_work *w, struct link *l, struct held *h, uint64_t now_ns);
 void fa_work_offer(struct fa_work *w, struct held *h, bool everyone, uint64_t now_ns);

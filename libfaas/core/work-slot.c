@@ -179,7 +179,7 @@ void fa_work_ended(struct fa_work *w, struct held *h, const struct fa_outcome *o
         fa_outcome_ref(&h->outcome, o);
         h->payload = fa_blob_unref(h->payload);
         h->state = HELD_RESULT;
-        h->again_ns = now_ns + w->cfg.retry_ns;
+        h->again_ns = now_ns + fa_work_retry(w);
         fa_list_push_back(&w->results, &h->link);
         fa_work_offer(w, h, false, now_ns);
 }

@@ -95,6 +95,17 @@ struct fa_item *fa_work_item(struct fa_work *w,
         return it;
 }
 
+/* Results are offered again by the shortest of the intervals: a dispatcher that has taken over waits
+ * for them as long as it would for a beat. */
+uint64_t fa_work_retry(const struct fa_work *w) {
+        uint64_t ns = w->cfg.retry_ns;
+
+        for (unsigned i = 0; i < w->n_links; i++)
+                if (w->links[i].state == LINK_OPEN && w->links[i].interval_ns)
+                        ns = FA_MIN(ns, w->links[i].interval_ns);
+        return ns;
+}
+
 /* To whoever counts it; while that dispatcher is not there, to all others: one may have taken over.
  */
 void fa_work_offer(struct fa_work *w, struct held *h, bool everyone, uint64_t now_ns) {
@@ -236,7 +247,7 @@ static void on_answer(struct fa_work *w,
                         return;
                 }
                 fa_list_remove(&h->link); /* the retry offers it to everyone */
-                h->again_ns = now_ns + w->cfg.retry_ns;
+                h->again_ns = now_ns + fa_work_retry(w);
                 fa_list_push_back(&w->results, &h->link);
         } else if (h->state == HELD_RESULT) {
                 w->stats.stale += m->type == FA_MSG_STALE && !tried_again(&h->outcome);
@@ -358,7 +369,7 @@ void fa_work_tick(struct fa_work *w, uint64_t now_ns) {
                 if (h->again_ns > now_ns)
                         break;
                 fa_list_remove(first);
-                h->again_ns = now_ns + w->cfg.retry_ns;
+                h->again_ns = now_ns + fa_work_retry(w);
                 fa_list_push_back(&w->results, first);
                 fa_work_offer(w, h, true, now_ns);
         }

@@ -123,7 +123,9 @@ struct fa_op {
         uint64_t partition;    /* whose record it is; TAKE, LOAD: which */
         struct fa_fence fence; /* REQUEUE: of the strike; FINISH, RESTORE: of the result */
         uint32_t strikes, retries;
-        uint32_t gen;    /* TAKE answers: the partition's new generation */
+        uint32_t gen; /* TAKE answers: the partition's new generation */
+        uint32_t n;   /* LOAD: at most so many records; 0: 256.  The store may tell fewer, so that
+                         their payloads stay about 1 MiB, but one at least */
         uint64_t client; /* ACCEPT, RESTORE: as in struct fa_record */
         uint64_t owner;  /* TAKE: whom I believe to own it.  START: the epoch that this process was
                             before, 0: none; answers the new one.  With it FAAS_E_EXISTS, and

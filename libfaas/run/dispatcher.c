@@ -299,6 +299,7 @@ static int make_machine(struct fa_dispatcher *d, const struct faas_dispatcher_cf
                 .window_tasks = cfg->window_tasks,
                 .window_bytes = cfg->window_bytes,
                 .max_strikes = cfg->max_strikes,
+                .backlog_bytes = cfg->backlog_bytes,
         };
         d->keep.store_cfg = (struct fa_store_cfg){
                 .max_tasks = cfg->queue_tasks,

@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "base/macros.h"
 
+#define BACKLOG_BYTES (UINT64_C(256) << 20)
 #define HINT_NS (10 * FA_NS_PER_MS) /* a hand-out of microseconds is over before it is told */
 
 /* What the machine has to do because others share the store, or because it may forget. */
@@ -25,6 +26,10 @@ static void fit(struct fa_keep *k) {
         c->tick_ns = k->store->ops->shared ? k->store_cfg.tick_ns : FA_NEVER;
         c->lease_ticks = k->store_cfg.lease_ticks;
         c->keeps = k->store->ops->shared;
+        if (!k->store->ops->shared)
+                c->backlog_bytes = 0; /* memory holds it anyway */
+        else if (!c->backlog_bytes)
+                c->backlog_bytes = BACKLOG_BYTES;
         c->hint_after_ns = k->store->ops->shared ? HINT_NS : FA_NEVER;
         c->retain_ns = fa_store_unsafe_ns(k->store);
 }

@@ -15,6 +15,7 @@
 #include "base/rule.h"
 #include "store/memory-private.h"
 
+#define LOAD_MAX 256
 #define TOMB_WAYS 8
 #define TOMB_NS (60 * FA_NS_PER_S) /* a tombstone stays this long at least, unless many follow */
 
@@ -299,21 +300,23 @@ load_from(const struct fa_memory *m, struct fa_mem_part *p, uint64_t cursor) {
 }
 
 static void run_load(struct fa_memory *m, struct fa_op *op) {
-        enum { LOAD_MAX = 256 };
+        const size_t max = op->n && op->n < LOAD_MAX ? op->n : LOAD_MAX;
         struct fa_mem_part *p = fa_mem_part_find(m, op->partition);
         struct fa_op_more *more = op->more;
+        size_t bytes = 0;
 
-        more->recs = calloc(LOAD_MAX, sizeof(*more->recs));
+        more->recs = calloc(max, sizeof(*more->recs));
         if (!p || !more->recs) {
                 op->r = p ? -ENOMEM : FAAS_E_NOENT;
                 return;
         }
         for (struct fa_list *it = load_from(m, p, op->cursor); it != &p->records; it = it->next) {
                 struct fa_mem_record *r = fa_list_entry(it, struct fa_mem_record, link);
-                if (more->n_recs == LOAD_MAX)
+                if (more->n_recs == max || bytes >= FA_BATCH_BYTES)
                         return;
                 const struct fa_record seen = view(r);
                 fa_record_copy(&more->recs[more->n_recs++], &seen);
+                bytes += fa_blob_len(r->spec->payload);
                 op->cursor = r->serial;
                 m->loaded = r;
         }

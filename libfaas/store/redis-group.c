@@ -15,6 +15,7 @@
 #include "store/redis-run.h"
 
 #define RUN_MAX 512
+#define LOAD_MAX 256 /* records that one LOAD tells */
 #define SEEN (4 * RUN_MAX) /* places of the table of a run's ids */
 
 enum { GUARDED = 1, ORDINARY = 2, REFUSE = 4 };
@@ -229,7 +230,7 @@ static void put_load(struct fa_buf *out, const struct fa_op *op) {
         fa_redis_put_u64(out, op->partition);
         put_binary(out, op->partition, 8);
         fa_redis_put_u64(out, op->cursor);
-        fa_redis_put_u64(out, 256);
+        fa_redis_put_u64(out, op->n ? op->n : LOAD_MAX);
 }
 
 /* One of those that come alone. */

@@ -206,6 +206,7 @@ Test(durable, a_task_is_known_at_the_other_dispatcher_too) {
 /* Its dispatcher hangs, so it goes on with the other one, which does not own what it waits for: the
  * lease has not run out when that ends. */
 Test(durable, a_client_waits_elsewhere_for_what_its_dispatcher_finishes) {
+        struct faas_result r = FAAS_RESULT_INIT;
         struct durable t;
         struct faas_id id;
 

@@ -130,6 +130,7 @@ static const char *const best[] = {
         [FA_RULE_LOST_LATER] = "lost tail, bad network",
         [FA_RULE_RENEW_ALL] = "lost tail, bad network",
         [FA_RULE_REBIND_OLDER] = "lost tail after a restart",
+        [FA_RULE_LOOK_UP] = "restarts",
         [FA_RULE_RESTORE_GRACE] = "lost tail after a restart",
         [_FA_RULE_N] = NULL,
 };

@@ -257,8 +257,12 @@ static void build(struct world *w) {
         w->n_c = 1 + (int)rnd(w, MAX_C);
         w->n_nodes = w->n_d + w->n_w + w->n_c;
         w->run_id = 1;
-        w->window_tasks = rnd(w, 3) ? 1000 : 1 + (uint32_t)rnd(w, 8);
+        /* Where the store dies with its dispatcher, a SUBMIT that was under way may run again what
+         * has ended for its client, and take its room. */
+        w->window_tasks = rnd(w, 3) || w->p->own_store ? 1000 : 1 + (uint32_t)rnd(w, 8);
         w->hint_after_ns = rnd(w, 2) ? 0 : rnd(w, 20 * MS);
+        w->load_max = 1 + (uint32_t)rnd(w, 5);
+        w->backlog_bytes = w->p->early_crash || rnd(w, 2) ? 0 : 1 + rnd(w, 5000);
         w->store_cfg = (struct fa_store_cfg){.max_tasks = 1000000,
                                              .max_bytes = 1u << 30,
                                              .result_bytes = 1u << 30,

@@ -146,11 +146,11 @@ struct world {
         int n_tasks, n_submitted;
         uint64_t faults_end_ns;
         int n_faults, n_takes;
-        int store_life;        /* how often the store began anew, empty */
-        uint64_t disp_up_ns;   /* when a dispatcher started last */
-        bool pull;             /* the mode of this seed */
-        uint32_t window_tasks; /* of the dispatchers */
-        uint64_t hint_after_ns;
+        int store_life;                  /* how often the store began anew, empty */
+        uint64_t disp_up_ns;             /* when a dispatcher started last */
+        bool pull;                       /* the mode of this seed */
+        uint32_t window_tasks, load_max; /* of the dispatchers */
+        uint64_t hint_after_ns, backlog_bytes;
         bool may_take;
         bool verbose;
         char violation[256];
@@ -172,6 +172,9 @@ void node_event(struct world *w, int n, const struct fa_event *ev);
 void node_wake(struct world *w, int n);
 void link_change(struct world *w, int d, int n, enum fa_event_kind kind);
 void net_deliver(struct world *w, struct happening *h);
+
+/* slots.c */
+void slot_op(struct world *w, int n, const struct fa_work_op *op);
 void slot_due(struct world *w, struct happening *h);
 void slot_crash(struct world *w, int n, int slot);
 

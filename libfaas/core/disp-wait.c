@@ -1,0 +1,215 @@
+/*
+ * disp-wait.c - who waits for what: waiters, windows, and those of tasks that only the store has
+ *
+ * Of a task beyond the memory that its submitter waits for only a number is kept, with the client:
+ * as many of these count to it as waiters do.  When the task is in memory again it is a waiter
+ * again.  Whoever else waits for it keeps a stub, as for a task that another dispatcher has.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/disp-private.h"
+
+static void count(struct waiter *w, bool yes) {
+        struct peer *p = w->peer;
+
+        if (w->counted == yes)
+                return;
+        w->counted = yes;
+        p->n_counted += yes ? 1u : -1u;
+        p->counted_bytes += yes ? w->bytes : -(uint64_t)w->bytes;
+}
+
+/*
+ * The task came into its state: does it count against the windows of those who wait for it?  Only
+ * what is accepted, open, and not about to be told as ended.  So a client that keeps to its window
+ * is never over it here: of all that counts it has not heard the end (whoever else could have told
+ * it would have had to own the task's partition, and then this dispatcher's next group is refused),
+ * so that it counts it too.  What is only being written may be a late repeat of something that the
+ * client has done with; the store's answer tells.
+ */
+void fa_disp_window(struct task *t) {
+        bool yes = t->state == TASK_QUEUED || t->state == TASK_HANDED ||
+                   t->state == TASK_INHERITED || t->state == TASK_STORED;
+        struct fa_list *it;
+
+        fa_list_for_each (it, &t->waiters) {
+                struct waiter *w = fa_list_entry(it, struct waiter, in_task);
+                count(w, yes && !w->once);
+        }
+}
+
+bool fa_disp_window_full(const struct fa_disp *d, const struct peer *p, size_t len) {
+        uint64_t n = p->n_counted + p->spilled.n;
+
+        return n >= d->cfg.window_tasks ||
+               (n && p->counted_bytes + p->spilled_bytes + len > d->cfg.window_bytes);
+}
+
+/*
+ * So much is not even looked at: what is being written and read for one client is bounded also
+ * while the store stands still.  It counts as lost on the way: to a client that has a right to it
+ * the beats tell, and it is said again.
+ */
+bool fa_disp_flooded(const struct fa_disp *d, const struct peer *p, size_t len) {
+        return p->n_all + p->spilled.n >= UINT64_C(2) * d->cfg.window_tasks + FA_BATCH_MAX ||
+               p->all_bytes + p->spilled_bytes + len >
+                       2 * d->cfg.window_bytes + FA_BATCH_BYTES + FA_PAYLOAD_MAX;
+}
+
+void fa_disp_waiter_drop(struct waiter *w) {
+        if (!w->peer)
+                return;
+        w->peer->n_waiters -= !w->once;
+        w->peer->n_all--;
+        w->peer->all_bytes -= w->bytes;
+        count(w, false);
+        fa_list_remove(&w->in_peer);
+        fa_list_remove(&w->in_task);
+        w->peer = NULL;
+        if (w != &w->task->w0)
+                free(w);
+}
+
+void fa_disp_waiters_drop(struct task *t) {
+        for (struct fa_list *l; (l = fa_list_first(&t->waiters));)
+                fa_disp_waiter_drop(fa_list_entry(l, struct waiter, in_task));
+}
+
+static struct waiter *waiter_find(struct task *t, const struct peer *p, bool once) {
+        struct fa_list *it;
+
+        fa_list_for_each (it, &t->waiters) {
+                struct waiter *w = fa_list_entry(it, struct waiter, in_task);
+                if (w->peer == p && w->once == once)
+                        return w;
+        }
+        return NULL;
+}
+
+struct waiter *fa_disp_waiter_add(struct task *t, struct peer *p, bool once) {
+        struct waiter *w = waiter_find(t, p, once);
+
+        if (w)
+                return w;
+        w = t->w0.peer ? malloc(sizeof(*w)) : &t->w0;
+        if (!w)
+                return NULL;
+        *w = (struct waiter){.peer = p, .task = t, .once = once};
+        w->bytes = t->spec ? (uint32_t)fa_blob_len(t->spec->payload) : 0;
+        p->n_all++;
+        p->all_bytes += w->bytes;
+        fa_list_push_back(&t->waiters, &w->in_task);
+        fa_list_push_back(&p->waiters, &w->in_peer);
+        p->n_waiters += !once;
+        fa_disp_window(t);
+        return w;
+}
+
+/* A stub is kept for those who wait for it, or for what is to be done with its record. */
+bool fa_disp_stub_drop(struct fa_disp *d, struct task *t) {
+        if (t->state != TASK_ELSEWHERE || !fa_list_empty(&t->waiters) || t->want)
+                return false;
+        fa_disp_task_free(d, t);
+        return true;
+}
+
+/* ---- tasks that only the store has ---- */
+
+static uint64_t number(const struct fa_disp *d, const struct faas_id *id) {
+        return fa_set_key(d->cfg.seed, id);
+}
+
+static void spilled_clear(struct peer *p) {
+        fa_set_deinit(&p->spilled);
+        p->spilled_bytes = 0;
+}
+
+static void leave(struct fa_disp *d, struct peer *p) {
+        if (p->here)
+                fa_map_remove(&d->clients, &p->by_incarnation);
+        p->here = false;
+        spilled_clear(p);
+}
+
+/* This is where the client is now; what it waited for at another connection it waits for here. */
+void fa_disp_client_here(struct fa_disp *d, struct peer *p) {
+        struct fa_map_node *n;
+
+        if (p->here)
+                return;
+        p->by_incarnation.key = fa_disp_key(p->incarnation);
+        n = fa_map_find(&d->clients, &p->by_incarnation.key);
+        if (n) {
+                struct peer *old = fa_container_of(n, struct peer, by_incarnation);
+                p->spilled = old->spilled;
+                p->spilled_bytes = old->spilled_bytes;
+                old->spilled = (struct fa_set){0};
+                leave(d, old);
+        }
+        p->here = fa_map_insert(&d->clients, &p->by_incarnation) == 0;
+        if (!p->here)
+                spilled_clear(p); /* it is missed at its next beat, and all is said again */
+}
+
+void fa_disp_client_close(struct fa_disp *d, struct peer *p) {
+        for (struct fa_list *l; (l = fa_list_first(&p->waiters));) {
+                struct waiter *w = fa_list_entry(l, struct waiter, in_peer);
+                struct task *t = w->task;
+                fa_disp_waiter_drop(w);
+                (void)fa_disp_stub_drop(d, t);
+        }
+        leave(d, p);
+}
+
+bool fa_disp_spilled(const struct fa_disp *d, const struct peer *p, const struct faas_id *id) {
+        return p->spilled.n && fa_set_has(&p->spilled, number(d, id));
+}
+
+/*
+ * The task is not kept in memory, with so many bytes of payload: its submitter waits on as a
+ * number.  Without memory for that, or with two connections of one client, it is forgotten: the
+ * beats tell.
+ */
+void fa_disp_waiters_leave(struct fa_disp *d, struct task *t, uint64_t client, size_t len) {
+        struct fa_list *it;
+        struct fa_list *tmp;
+
+        fa_list_for_each_safe (it, tmp, &t->waiters) {
+                struct waiter *w = fa_list_entry(it, struct waiter, in_task);
+                struct peer *p = w->peer;
+                if (w->once || w->submitted || p->incarnation != client)
+                        continue;
+                if (p->here && fa_set_add(&p->spilled, number(d, &t->node.key)) == 0)
+                        p->spilled_bytes += len;
+                fa_disp_waiter_drop(w);
+        }
+}
+
+/* The task is in memory again: so is its submitter. */
+void fa_disp_waiter_back(struct fa_disp *d, struct task *t) {
+        struct faas_id key = fa_disp_key(t->client);
+        struct fa_map_node *n = d->clients.n ? fa_map_find(&d->clients, &key) : NULL;
+        struct peer *p;
+
+        if (!n)
+                return;
+        p = fa_container_of(n, struct peer, by_incarnation);
+        if (!fa_set_remove(&p->spilled, number(d, &t->node.key)))
+                return;
+        p->spilled_bytes -= fa_blob_len(t->spec->payload);
+        (void)fa_disp_waiter_add(t, p, false);
+}
+
+/* What was thought to be only in the store may not be there: all clients say everything again. */
+void fa_disp_spilled_forget(struct fa_disp *d) {
+        struct fa_list *it;
+
+        fa_list_for_each (it, &d->peers) {
+                struct peer *p = fa_list_entry(it, struct peer, link);
+                if (!p->spilled.n)
+                        continue;
+                spilled_clear(p);
+                fa_disp_welcome(d, p);
+        }
+}
