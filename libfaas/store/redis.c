@@ -323,6 +323,9 @@ static bool redis_lost(struct fa_store *store) {
         struct redis_store *s = of(store);
         bool lost = s->lost;
 
+        /* What was answered before is to be taken first: REBIND goes on behind it. */
+        if (s->done.first)
+                return false;
         s->lost = false;
         if (s->phase == PHASE_LOST)
                 s->phase = PHASE_OPEN;
