@@ -125,6 +125,23 @@ ended "$started" 0
 redis config set maxmemory-policy noeviction
 redis config set maxmemory 0
 
+# Without memory new tasks are refused, and what is there ends.
+start_dispatcher full --store "$store"
+full=$started
+export FAAS_URL="ipc://$scratch/full"
+id=$("$faas" submit echo 'before')
+redis config set maxmemory 1
+expect 1 "$faas" submit noop
+said 'is full'
+grep -q 'has no memory left (maxmemory): new tasks are refused' full.log || die "why: $(cat full.log)"
+start "$worker" -w 1 2>/dev/null
+expect 0 "$faas" wait "$id"
+[ "$(cat out)" = before ] || die "one that was there before"
+redis config set maxmemory 0
+until_true 20 "$faas" run echo after
+kill_hard "$started"
+kill_hard "$full"
+
 redis config set appendonly no
 start_dispatcher forgetful --store "$store"
 grep -q 'appendonly off' forgetful.log || die "that it forgets"
