@@ -170,6 +170,7 @@ struct fa_disp {
 struct task *fa_disp_task_find(const struct fa_disp *d, const struct faas_id *id);
 struct task *fa_disp_task_new(struct fa_disp *d, const struct faas_id *id, enum task_state state);
 void fa_disp_task_free(struct fa_disp *d, struct task *t);
+void fa_disp_tasks_free(struct fa_disp *d);
 void fa_disp_task_move(struct fa_disp *d, struct task *t, enum task_state to);
 int fa_disp_task_spec(struct fa_disp *d, struct task *t, struct fa_spec *spec, struct part *part);
 void fa_disp_queue(struct fa_disp *d, struct task *t, bool front);

@@ -63,18 +63,32 @@ static void budget(struct fa_disp *d, const struct task *t, bool in) {
         d->queued_bytes += in ? fa_disp_task_cost(t) : -(uint64_t)fa_disp_task_cost(t);
 }
 
-void fa_disp_task_free(struct fa_disp *d, struct task *t) {
+/* All but its place in the map. */
+static void task_deinit(struct fa_disp *d, struct task *t) {
         fa_disp_waiters_drop(t);
         fa_disp_want_free(d, t);
         d->n_in[t->state]--;
         budget(d, t, false);
         fa_disp_unhold(d, t);
         fa_list_remove(&t->link);
-        fa_map_remove(&d->tasks, &t->node);
         fa_spec_unref(t->spec);
         fa_outcome_deinit(&t->outcome);
         free(t);
         d->stats.n_tasks--;
+}
+
+void fa_disp_task_free(struct fa_disp *d, struct task *t) {
+        fa_map_remove(&d->tasks, &t->node);
+        task_deinit(d, t);
+}
+
+/* At the end: they are many, and taking each out of the map would look through it for each. */
+void fa_disp_tasks_free(struct fa_disp *d) {
+        size_t it = 0;
+
+        for (struct fa_map_node *n; (n = fa_map_next(&d->tasks, &it));)
+                task_deinit(d, fa_container_of(n, struct task, node));
+        fa_map_deinit(&d->tasks);
 }
 
 /* The worker that has it has it no more. */
