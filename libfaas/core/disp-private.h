@@ -65,6 +65,19 @@ struct want {
         bool cancel;
 };
 
+/* What only a task has that was handed out, or that has a history; the others share one that is all
+ * zero (fa_disp_no_run). */
+struct run {
+        struct run *next;    /* d->spare */
+        struct peer *worker; /* HANDED: who has it; FINISHING: whom to tell, or NULL */
+        struct fa_fence fence, strike_fence;
+        struct fa_outcome outcome; /* FINAL, FINISHING */
+        uint64_t listed;           /* session in whose REGISTER it stood last */
+        uint32_t strikes, retries, unstarted;
+        bool started; /* HANDED: it runs */
+        bool hinted;  /* HANDED: its HINT is written, or will not be */
+};
+
 struct task {
         struct fa_map_node node; /* the id */
         struct fa_list link;     /* class queue; worker's held; worker's finishing; d->stored,
@@ -73,19 +86,13 @@ struct task {
         struct waiter w0;
         struct fa_spec *spec; /* NULL when ELSEWHERE */
         struct class *class;
-        struct part *part;   /* NULL when ELSEWHERE */
-        struct want *want;   /* ELSEWHERE: or NULL */
-        uint64_t client;     /* incarnation of its submitter; 0: not known */
-        struct peer *worker; /* HANDED: who has it; FINISHING: whom to tell, or NULL */
-        struct fa_fence fence, strike_fence;
-        struct fa_outcome outcome; /* FINAL, FINISHING */
-        uint64_t order;            /* QUEUED: by acceptance */
-        uint64_t at_ns;            /* STORED, FINAL, INHERITED, HANDED: since when */
-        uint64_t listed;           /* session in whose REGISTER it stood last */
-        uint32_t strikes, retries, unstarted;
+        struct part *part; /* NULL when ELSEWHERE */
+        struct want *want; /* ELSEWHERE: or NULL */
+        uint64_t client;   /* incarnation of its submitter; 0: not known */
+        struct run *run;   /* never NULL */
+        uint64_t order;    /* QUEUED: by acceptance */
+        uint64_t at_ns;    /* STORED, FINAL, INHERITED, HANDED: since when */
         uint8_t state;
-        bool started;   /* HANDED: it runs */
-        bool hinted;    /* HANDED: its HINT is written, or will not be */
         bool collected; /* FINAL: its submitter has it; kept only to be written again */
         bool reading;   /* ELSEWHERE: a GET is unanswered */
 };
@@ -163,14 +170,19 @@ struct fa_disp {
         } owes; /* rebinding: said when memory is there */
         uint64_t owes_at_ns;
         uint64_t phase;
+        struct run *spare; /* to be used again */
+        uint32_t n_spare;
         struct fa_disp_stats stats;
 };
 
 /* disp-task.c: the life of a task */
+extern const struct run fa_disp_no_run;
 struct task *fa_disp_task_find(const struct fa_disp *d, const struct faas_id *id);
 struct task *fa_disp_task_new(struct fa_disp *d, const struct faas_id *id, enum task_state state);
 void fa_disp_task_free(struct fa_disp *d, struct task *t);
 void fa_disp_tasks_free(struct fa_disp *d);
+/* Has it a run of its own, or can have one?  false: no memory. */
+bool fa_disp_run(struct fa_disp *d, struct task *t);
 void fa_disp_task_move(struct fa_disp *d, struct task *t, enum task_state to);
 int fa_disp_task_spec(struct fa_disp *d, struct task *t, struct fa_spec *spec, struct part *part);
 void fa_disp_queue(struct fa_disp *d, struct task *t, bool front);
@@ -190,13 +202,12 @@ void fa_disp_final(struct fa_disp *d,
                    const struct fa_outcome *o,
                    const struct fa_fence *fence,
                    uint64_t now_ns);
-void fa_disp_hold(struct fa_disp *d,
+bool fa_disp_hold(struct fa_disp *d,
                   struct peer *p,
                   struct task *t,
                   const struct fa_fence *fence,
                   uint64_t now_ns);
 void fa_disp_unhold(struct fa_disp *d, struct task *t);
-void fa_disp_hint_tick(struct fa_disp *d, uint64_t now_ns);
 size_t fa_disp_task_cost(const struct task *t);
 struct class *fa_disp_class(struct fa_disp *d, struct fa_slice name);
 
@@ -239,6 +250,10 @@ bool fa_disp_spilled(const struct fa_disp *d, const struct peer *p, const struct
 void fa_disp_waiters_leave(struct fa_disp *d, struct task *t, uint64_t client, size_t len);
 void fa_disp_waiter_back(struct fa_disp *d, struct task *t);
 void fa_disp_spilled_forget(struct fa_disp *d);
+
+/* disp-hint.c */
+void fa_disp_hint_plan(struct fa_disp *d, struct peer *p, struct task *t, uint64_t now_ns);
+void fa_disp_hint_tick(struct fa_disp *d, uint64_t now_ns);
 
 /* disp-want.c */
 /* Must the store be asked for this task, to judge a hand-out of it? */

@@ -12,7 +12,8 @@
 #define WANTS_MAX 65536 /* at a time: beyond that it counts as lost on the way */
 
 bool fa_disp_unknown(const struct part *part, const struct task *t, const struct fa_fence *fence) {
-        return fa_rule(LOOK_UP) && !part->whole && (!t || t->state == TASK_ELSEWHERE) && fence->gen < part->gen;
+        return fa_rule(LOOK_UP) && !part->whole && (!t || t->state == TASK_ELSEWHERE) &&
+               fence->gen < part->gen;
 }
 
 /* The stub, with room for what is wanted of it; NULL: no memory. */
@@ -85,7 +86,7 @@ void fa_disp_want_held(struct fa_disp *d, struct peer *p, const struct fa_item *
 bool fa_disp_wanted(struct fa_disp *d, struct task *t, uint64_t now_ns) {
         const struct fa_outcome cancelled = {.status = FAAS_CANCELLED};
         const struct want w = *t->want;
-        const struct fa_fence fence = t->fence;
+        const struct fa_fence fence = t->run->fence;
         struct peer *p = who(d, &w);
         bool good = p && !w.cancel && fa_disp_adoptable(t, &w.fence);
 
@@ -100,9 +101,10 @@ bool fa_disp_wanted(struct fa_disp *d, struct task *t, uint64_t now_ns) {
                 return good; /* the result comes again */
         if (p->session != w.session)
                 return false; /* it has told since that it does not hold it */
-        fa_disp_hold(d, p, t, &w.fence, now_ns);
-        t->listed = p->session;
-        t->started = w.started;
+        if (!fa_disp_hold(d, p, t, &w.fence, now_ns))
+                return true; /* it waits */
+        t->run->listed = p->session;
+        t->run->started = w.started;
         fa_disp_answer(d, p, FA_MSG_ADOPT, &t->node.key, &w.fence);
         fa_disp_ready(d, p);
         return true;

@@ -71,7 +71,7 @@ static void peer_free(struct fa_disp *d, struct peer *p) {
         fa_disp_client_close(d, p);
         while ((l = fa_list_first(&p->finishing))) {
                 fa_list_remove(l);
-                fa_list_entry(l, struct task, link)->worker = NULL;
+                fa_list_entry(l, struct task, link)->run->worker = NULL;
         }
         fa_list_remove(&p->ready);
         fa_list_remove(&p->given);
