@@ -26,11 +26,10 @@ static void accepted(struct fa_disp *d, struct peer *p, const struct faas_id *id
 }
 
 void fa_disp_tell_accepted(struct fa_disp *d, struct task *t, uint8_t state) {
-        struct fa_list *it;
-        struct fa_list *tmp;
+        struct waiter *w;
+        struct waiter *tmp;
 
-        fa_list_for_each_safe (it, tmp, &t->waiters) {
-                struct waiter *w = fa_list_entry(it, struct waiter, in_task);
+        fa_disp_for_waiters(w, tmp, t) {
                 if (w->submitted) {
                         w->submitted = false;
                         accepted(d, w->peer, &t->node.key, state);
@@ -71,11 +70,10 @@ void fa_disp_tell_done(struct fa_disp *d,
                        uint8_t state,
                        const struct fa_outcome *o) {
         bool last = state >= FAAS_COMPLETED; /* final, or NOT_FOUND, GONE */
-        struct fa_list *it;
-        struct fa_list *tmp;
+        struct waiter *w;
+        struct waiter *tmp;
 
-        fa_list_for_each_safe (it, tmp, &t->waiters) {
-                struct waiter *w = fa_list_entry(it, struct waiter, in_task);
+        fa_disp_for_waiters(w, tmp, t) {
                 if (!last && !w->once)
                         continue;
                 done(d, w->peer, &t->node.key, state, w->silent ? NULL : o, t->run->strikes);
@@ -136,11 +134,10 @@ void fa_disp_read_record(struct fa_disp *d, struct task *t) {
  */
 void fa_disp_refuse(struct fa_disp *d, struct task *t, int found) {
         uint8_t why = d->draining ? FAAS_E_UNAVAILABLE : FAAS_E_LIMIT;
-        struct fa_list *it;
-        struct fa_list *tmp;
+        struct waiter *w;
+        struct waiter *tmp;
 
-        fa_list_for_each_safe (it, tmp, &t->waiters) {
-                struct waiter *w = fa_list_entry(it, struct waiter, in_task);
+        fa_disp_for_waiters(w, tmp, t) {
                 if (!w->submitted)
                         continue;
                 d->stats.refused++;

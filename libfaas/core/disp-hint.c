@@ -19,7 +19,7 @@ static bool hint(struct fa_disp *d, struct task *t) {
 
 /* It is out: is HINT written at once, later, or not at all? */
 void fa_disp_hint_plan(struct fa_disp *d, struct peer *p, struct task *t, uint64_t now_ns) {
-        t->at_ns = now_ns;
+        t->run->given_ns = now_ns;
         t->run->hinted = d->cfg.hint_after_ns == FA_NEVER;
         if (t->run->hinted || (!d->cfg.hint_after_ns && hint(d, t)))
                 return;
@@ -34,7 +34,7 @@ void fa_disp_hint_plan(struct fa_disp *d, struct peer *p, struct task *t, uint64
 static void hint_due(struct fa_disp *d, struct peer *p, uint64_t now_ns) {
         while (p->unhinted) {
                 struct task *t = fa_list_entry(p->unhinted, struct task, link);
-                uint64_t at = t->at_ns + d->cfg.hint_after_ns;
+                uint64_t at = t->run->given_ns + d->cfg.hint_after_ns;
                 if (!t->run->hinted && (at > now_ns || !hint(d, t))) {
                         d->hint_at_ns = FA_MIN(d->hint_at_ns, at);
                         return;

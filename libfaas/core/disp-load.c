@@ -126,7 +126,7 @@ static bool adopt(struct fa_disp *d, struct task *t, const struct fa_record *rec
         t->at_ns = now_ns;
         fa_disp_tell_accepted(d, t, 0);
         fa_disp_waiter_back(d, t);
-        if (t->want && fa_disp_wanted(d, t, now_ns))
+        if (t->run->want && fa_disp_wanted(d, t, now_ns))
                 return true;
         if (!rec->hinted || !fa_rule(HINT))
                 fa_disp_queue(d, t, false); /* never handed out: no worker can have it */
@@ -199,7 +199,7 @@ void fa_disp_elsewhere(struct fa_disp *d,
         if (t->state != TASK_ELSEWHERE)
                 fa_disp_task_move(d, t, TASK_ELSEWHERE);
         fa_disp_tell_accepted(d, t, 0);
-        if (part && (part->whole || t->want)) {
+        if (part && (part->whole || t->run->want)) {
                 (void)adopt(d, t, rec, now_ns); /* without memory: it is read again */
         } else {
                 fa_disp_unwanted(d, t, rec);

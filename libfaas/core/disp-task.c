@@ -95,7 +95,7 @@ struct task *fa_disp_task_new(struct fa_disp *d, const struct faas_id *id, enum 
                 return NULL;
         }
         fa_list_init(&t->link);
-        fa_list_init(&t->waiters);
+        t->w0.embedded = true;
         t->state = (uint8_t)state;
         d->n_in[state]++;
         if (state == TASK_ELSEWHERE)
@@ -175,7 +175,8 @@ bool fa_disp_hold(struct fa_disp *d,
         fa_disp_task_move(d, t, TASK_HANDED);
         t->run->fence = *fence;
         t->run->worker = p;
-        t->at_ns = now_ns;
+        t->order = 0;
+        t->run->given_ns = now_ns;
         t->run->hinted = true;
         fa_list_push_back(p->unhinted ? p->unhinted : &p->held, &t->link);
         p->n_held++;
@@ -209,6 +210,7 @@ void fa_disp_task_move(struct fa_disp *d, struct task *t, enum task_state to) {
                 fa_list_push_back(&d->elsewhere, &t->link);
                 t->spec = fa_spec_unref(t->spec);
                 t->part = NULL;
+                t->order = 0;
                 run_drop(d, t);
                 break;
         default:
@@ -222,12 +224,13 @@ struct class *fa_disp_class(struct fa_disp *d, struct fa_slice name) {
         for (c = d->classes; c; c = c->next)
                 if (c->name_len == name.len && memcmp(c->name, name.p, name.len) == 0)
                         return c;
-        if (d->n_classes == FA_FUNCTIONS_MAX * 8)
+        if (d->n_classes == FA_ARRAY_SIZE(d->class_at))
                 return NULL; /* names come from peers: bounded */
         c = calloc(1, sizeof(*c));
         if (!c)
                 return NULL;
         c->index = d->n_classes++;
+        d->class_at[c->index] = c;
         c->name_len = (uint8_t)name.len;
         memcpy(c->name, name.p, name.len);
         fa_list_init(&c->queue);
@@ -245,20 +248,22 @@ int fa_disp_task_spec(struct fa_disp *d, struct task *t, struct fa_spec *spec, s
         fa_spec_ref(spec);
         fa_spec_unref(t->spec);
         t->spec = spec;
-        t->class = c;
+        t->class = (uint16_t)c->index;
         t->part = part;
         return 0;
 }
 
 /* front: it waited before. */
 void fa_disp_queue(struct fa_disp *d, struct task *t, bool front) {
+        bool first = t->state == TASK_STORED || t->state == TASK_INHERITED || !t->order;
+
         fa_disp_task_move(d, t, TASK_QUEUED);
-        if (!t->order)
+        if (first)
                 t->order = ++d->order;
         if (front)
-                fa_list_push_front(&t->class->queue, &t->link);
+                fa_list_push_front(&d->class_at[t->class]->queue, &t->link);
         else
-                fa_list_push_back(&t->class->queue, &t->link);
+                fa_list_push_back(&d->class_at[t->class]->queue, &t->link);
 }
 
 static bool offers(const struct peer *p, const struct class *c) {
