@@ -28,11 +28,10 @@ static void accepted(struct fa_disp *d, struct peer *p, const struct faas_id *id
 }
 
 void fa_disp_tell_accepted(struct fa_disp *d, struct task *t, uint8_t state) {
-        struct fa_list *it;
-        struct fa_list *tmp;
+        struct waiter *w;
+        struct waiter *tmp;
 
-        fa_list_for_each_safe (it, tmp, &t->waiters) {
-                struct waiter *w = fa_list_entry(it, struct waiter, in_task);
+        fa_disp_for_waiters(w, tmp, t) {
                 if (w->submitted) {
                         w->submitted = false;
                         accepted(d, w->peer, &t->node.key, state);
@@ -73,21 +72,20 @@ void fa_disp_tell_done(struct fa_disp *d,
                        uint8_t state,
                        const struct fa_outcome *o) {
         bool last = state >= FAAS_COMPLETED; /* final, or NOT_FOUND, GONE */
-        struct fa_list *it;
-        struct fa_list *tmp;
+        struct waiter *w;
+        struct waiter *tmp;
 
-        fa_list_for_each_safe (it, tmp, &t->waiters) {
-                struct waiter *w = fa_list_entry(it, struct waiter, in_task);
+        fa_disp_for_waiters(w, tmp, t) {
                 if (!last && !w->once)
                         continue;
-                done(d, w->peer, &t->node.key, state, w->silent ? NULL : o, t->strikes);
+                done(d, w->peer, &t->node.key, state, w->silent ? NULL : o, t->run->strikes);
                 fa_disp_waiter_drop(w);
         }
 }
 
 static uint8_t public_state(const struct task *t) {
         if (t->state == TASK_FINAL)
-                return t->outcome.status;
+                return t->run->outcome.status;
         return t->state == TASK_HANDED || t->state == TASK_FINISHING ? FAAS_RUNNING : FAAS_QUEUED;
 }
 
@@ -112,7 +110,7 @@ submit_again(struct fa_disp *d, struct peer *p, struct task *t, const struct fa_
         }
         if (t->state == TASK_FINAL) {
                 accepted(d, p, &it->id, 0);
-                done(d, p, &it->id, t->outcome.status, &t->outcome, t->strikes);
+                done(d, p, &it->id, t->run->outcome.status, &t->run->outcome, t->run->strikes);
                 return;
         }
         w = fa_disp_waiter_add(t, p, false);
@@ -138,11 +136,10 @@ void fa_disp_read_record(struct fa_disp *d, struct task *t) {
  */
 void fa_disp_refuse(struct fa_disp *d, struct task *t, int found) {
         uint8_t why = d->draining ? FAAS_E_UNAVAILABLE : FAAS_E_LIMIT;
-        struct fa_list *it;
-        struct fa_list *tmp;
+        struct waiter *w;
+        struct waiter *tmp;
 
-        fa_list_for_each_safe (it, tmp, &t->waiters) {
-                struct waiter *w = fa_list_entry(it, struct waiter, in_task);
+        fa_disp_for_waiters(w, tmp, t) {
                 if (!w->submitted)
                         continue;
                 d->stats.refused++;
@@ -227,13 +224,13 @@ on_wait(struct fa_disp *d, struct peer *p, const struct fa_msg *m, const struct 
         struct waiter *w;
 
         if (t && t->state == TASK_FINAL) {
-                done(d, p, &it->id, t->outcome.status, &t->outcome, t->strikes);
+                done(d, p, &it->id, t->run->outcome.status, &t->run->outcome, t->run->strikes);
                 return;
         }
         /* One that is being written as accepted or as ended is told when it is. */
         if (t && once && t->state != TASK_ELSEWHERE && t->state != TASK_ACCEPTING &&
             t->state != TASK_FINISHING) {
-                done(d, p, &it->id, public_state(t), NULL, t->strikes);
+                done(d, p, &it->id, public_state(t), NULL, t->run->strikes);
                 return;
         }
         if (!once && (!t || t->state == TASK_ELSEWHERE) && fa_disp_spilled(d, p, &it->id)) {
@@ -254,7 +251,7 @@ on_wait(struct fa_disp *d, struct peer *p, const struct fa_msg *m, const struct 
         if (t->state == TASK_ELSEWHERE)
                 fa_disp_read_record(d, t);
         else if (!once)
-                done(d, p, &it->id, public_state(t), NULL, t->strikes);
+                done(d, p, &it->id, public_state(t), NULL, t->run->strikes);
 }
 
 /* A running one is stopped too: what its worker says of it later is stale. */
@@ -269,8 +266,8 @@ static void on_cancel(struct fa_disp *d, struct peer *p, const struct fa_item *i
         if (!t || (t->state != TASK_QUEUED && t->state != TASK_HANDED &&
                    t->state != TASK_INHERITED && t->state != TASK_STORED))
                 return; /* nothing to stop here; STATUS tells what became of it */
-        worker = t->state == TASK_HANDED ? t->worker : NULL;
-        fence = t->fence;
+        worker = t->state == TASK_HANDED ? t->run->worker : NULL;
+        fence = t->run->fence;
         fa_disp_finish(d, t, &fence, &o, NULL);
         if (!worker || t->state != TASK_FINISHING)
                 return;

@@ -99,30 +99,44 @@ void fa_disp_load(struct fa_disp *d, uint64_t now_ns) {
         }
 }
 
-/* A record of a partition of mine, seen in the store: it joins my tasks. */
-static void adopt(struct fa_disp *d, struct task *t, const struct fa_record *rec, uint64_t now_ns) {
+static bool history(struct fa_disp *d, struct task *t, const struct fa_record *rec) {
+        if (!rec->strikes && !rec->retries && !rec->strike_fence.partition)
+                return true;
+        if (!fa_disp_run(d, t))
+                return false;
+        t->run->strikes = rec->strikes;
+        t->run->retries = rec->retries;
+        t->run->strike_fence = rec->strike_fence;
+        return true;
+}
+
+/* A record of a partition of mine, seen in the store: it joins my tasks.  false: no memory. */
+static bool adopt(struct fa_disp *d, struct task *t, const struct fa_record *rec, uint64_t now_ns) {
         struct part *part = fa_disp_part(d, rec->partition);
 
-        if (!part || !rec->spec || fa_disp_task_spec(d, t, rec->spec, part))
-                return;
+        if (!part || !rec->spec)
+                return true;
+        if (!history(d, t, rec))
+                return false;
+        if (fa_disp_task_spec(d, t, rec->spec, part))
+                return true; /* too many functions: nobody runs it */
         t->client = rec->client;
-        t->strikes = rec->strikes;
-        t->retries = rec->retries;
-        t->strike_fence = rec->strike_fence;
         part->n_out -= part->n_out > 0;
         fa_disp_task_move(d, t, TASK_INHERITED);
         t->at_ns = now_ns;
         fa_disp_tell_accepted(d, t, 0);
         fa_disp_waiter_back(d, t);
-        if (t->want && fa_disp_wanted(d, t, now_ns))
-                return;
+        if (t->run->want && fa_disp_wanted(d, t, now_ns))
+                return true;
         if (!rec->hinted || !fa_rule(HINT))
                 fa_disp_queue(d, t, false); /* never handed out: no worker can have it */
+        return true;
 }
 
 /* false: no memory. */
 static bool load_record(struct fa_disp *d, const struct fa_record *rec, uint64_t now_ns) {
         struct task *t = fa_disp_task_find(d, &rec->id);
+        bool done = true;
 
         if (!t)
                 t = fa_disp_task_new(d, &rec->id, TASK_ELSEWHERE);
@@ -131,9 +145,9 @@ static bool load_record(struct fa_disp *d, const struct fa_record *rec, uint64_t
         if (t->state == TASK_STORED)
                 fa_disp_queue(d, t, false);
         else if (t->state == TASK_ELSEWHERE || t->state == TASK_ACCEPTING)
-                adopt(d, t, rec, now_ns);
+                done = adopt(d, t, rec, now_ns);
         (void)fa_disp_stub_drop(d, t);
-        return true;
+        return done;
 }
 
 /* All of it that is open is in memory. */
@@ -185,8 +199,8 @@ void fa_disp_elsewhere(struct fa_disp *d,
         if (t->state != TASK_ELSEWHERE)
                 fa_disp_task_move(d, t, TASK_ELSEWHERE);
         fa_disp_tell_accepted(d, t, 0);
-        if (part && (part->whole || t->want)) {
-                adopt(d, t, rec, now_ns);
+        if (part && (part->whole || t->run->want)) {
+                (void)adopt(d, t, rec, now_ns); /* without memory: it is read again */
         } else {
                 fa_disp_unwanted(d, t, rec);
                 fa_disp_tell_done(d, t, FAAS_QUEUED, NULL);

@@ -25,15 +25,15 @@ enum task_state {
 
 /* Whoever wants to hear of a task; the first one is embedded in the task. */
 struct waiter {
-        struct fa_list in_task;
         struct fa_list in_peer;
-        struct peer *peer; /* NULL: the embedded one is free */
-        struct task *task;
-        bool submitted; /* waits for ACCEPTED */
-        bool once;      /* STATUS: one answer, no more */
-        bool silent;    /* and without the result's bytes */
-        bool counted;   /* in its peer's window */
-        uint32_t bytes; /* of the task's payload, where it was known */
+        struct peer *peer;   /* NULL: the embedded one is free */
+        struct waiter *next; /* of the same task; after the embedded one come the others */
+        uint32_t bytes;      /* of the task's payload, where it was known */
+        bool submitted : 1;  /* waits for ACCEPTED */
+        bool once : 1;       /* STATUS: one answer, no more */
+        bool silent : 1;     /* and without the result's bytes */
+        bool counted : 1;    /* in its peer's window */
+        bool embedded : 1;
 };
 
 /* The tasks of one function: the unit of "may this worker run it?". */
@@ -68,27 +68,37 @@ struct want {
         bool cancel;
 };
 
+/* What only a task has that was handed out, or that has a history; the others share one that is all
+ * zero (fa_disp_no_run). */
+struct run {
+        struct run *next;    /* d->spare */
+        struct want *want;   /* ELSEWHERE: or NULL */
+        uint64_t given_ns;   /* HANDED: since when */
+        struct peer *worker; /* HANDED: who has it; FINISHING: whom to tell, or NULL */
+        struct fa_fence fence, strike_fence;
+        struct fa_outcome outcome; /* FINAL, FINISHING */
+        uint64_t listed;           /* session in whose REGISTER it stood last */
+        uint32_t strikes, retries, unstarted;
+        bool started; /* HANDED: it runs */
+        bool hinted;  /* HANDED: its HINT is written, or will not be */
+};
+
+/* One that waits takes few bytes, because there may be millions: benchmarks/core-memory. */
 struct task {
         struct fa_map_node node; /* the id */
         struct fa_list link;     /* class queue; worker's held; worker's finishing; d->stored,
                                     ->inherited, ->finals, ->elsewhere */
-        struct fa_list waiters;
         struct waiter w0;
         struct fa_spec *spec; /* NULL when ELSEWHERE */
-        struct class *class;
-        struct part *part;   /* NULL when ELSEWHERE */
-        struct want *want;   /* ELSEWHERE: or NULL */
-        uint64_t client;     /* incarnation of its submitter; 0: not known */
-        struct peer *worker; /* HANDED: who has it; FINISHING: whom to tell, or NULL */
-        struct fa_fence fence, strike_fence;
-        struct fa_outcome outcome; /* FINAL, FINISHING */
-        uint64_t order;            /* QUEUED: by acceptance */
-        uint64_t at_ns;            /* STORED, FINAL, INHERITED, HANDED: since when */
-        uint64_t listed;           /* session in whose REGISTER it stood last */
-        uint32_t strikes, retries, unstarted;
+        struct part *part;    /* NULL when ELSEWHERE */
+        uint64_t client;      /* incarnation of its submitter; 0: not known */
+        struct run *run;      /* never NULL */
+        union {
+                uint64_t order; /* by acceptance: QUEUED, and what was; 0: not given yet */
+                uint64_t at_ns; /* STORED, FINAL, INHERITED: since when */
+        };
+        uint16_t class; /* index of */
         uint8_t state;
-        bool started;   /* HANDED: it runs */
-        bool hinted;    /* HANDED: its HINT is written, or will not be */
         bool collected; /* FINAL: its submitter has it; kept only to be written again */
         bool reading;   /* ELSEWHERE: a GET is unanswered */
 };
@@ -141,7 +151,7 @@ struct fa_disp {
         struct fa_list peers, ready, ahead, given, hinting, parts;
         struct fa_list stored, inherited, finals, elsewhere; /* tasks in these states */
         struct part *home;
-        struct class *classes;
+        struct class *classes, *class_at[FA_FUNCTIONS_MAX * 8];
         uint32_t n_classes;
         uint64_t n_in[_TASK_STATE_N]; /* tasks in each state */
         uint64_t queued_bytes;        /* of those QUEUED and INHERITED; with a budget only */
@@ -169,13 +179,19 @@ struct fa_disp {
         } owes; /* rebinding: said when memory is there */
         uint64_t owes_at_ns;
         uint64_t phase;
+        struct run *spare; /* to be used again */
+        uint32_t n_spare;
         struct fa_disp_stats stats;
 };
 
 /* disp-task.c: the life of a task */
+extern const struct run fa_disp_no_run;
 struct task *fa_disp_task_find(const struct fa_disp *d, const struct faas_id *id);
 struct task *fa_disp_task_new(struct fa_disp *d, const struct faas_id *id, enum task_state state);
 void fa_disp_task_free(struct fa_disp *d, struct task *t);
+void fa_disp_tasks_free(struct fa_disp *d);
+/* Has it a run of its own, or can have one?  false: no memory. */
+bool fa_disp_run(struct fa_disp *d, struct task *t);
 void fa_disp_task_move(struct fa_disp *d, struct task *t, enum task_state to);
 int fa_disp_task_spec(struct fa_disp *d, struct task *t, struct fa_spec *spec, struct part *part);
 void fa_disp_queue(struct fa_disp *d, struct task *t, bool front);
@@ -195,13 +211,12 @@ void fa_disp_final(struct fa_disp *d,
                    const struct fa_outcome *o,
                    const struct fa_fence *fence,
                    uint64_t now_ns);
-void fa_disp_hold(struct fa_disp *d,
+bool fa_disp_hold(struct fa_disp *d,
                   struct peer *p,
                   struct task *t,
                   const struct fa_fence *fence,
                   uint64_t now_ns);
 void fa_disp_unhold(struct fa_disp *d, struct task *t);
-void fa_disp_hint_tick(struct fa_disp *d, uint64_t now_ns);
 size_t fa_disp_task_cost(const struct task *t);
 struct class *fa_disp_class(struct fa_disp *d, struct fa_slice name);
 
@@ -236,6 +251,14 @@ bool fa_disp_flooded(const struct fa_disp *d, const struct peer *p, size_t len);
 struct waiter *fa_disp_waiter_add(struct task *t, struct peer *p, bool once);
 void fa_disp_waiter_drop(struct waiter *w);
 void fa_disp_waiters_drop(struct task *t);
+
+static inline struct waiter *fa_disp_waiters(const struct task *t) {
+        return t->w0.peer ? fa_unconst(&t->w0) : t->w0.next;
+}
+/* w may be dropped in the body. */
+#define fa_disp_for_waiters(w, tmp, t)                                                             \
+        for ((w) = fa_disp_waiters(t); (w) && ((tmp) = (w)->next, true); (w) = (tmp))
+
 bool fa_disp_stub_drop(struct fa_disp *d, struct task *t); /* true: it is gone */
 void fa_disp_client_here(struct fa_disp *d, struct peer *p);
 void fa_disp_client_close(struct fa_disp *d, struct peer *p);
@@ -244,6 +267,10 @@ bool fa_disp_spilled(const struct fa_disp *d, const struct peer *p, const struct
 void fa_disp_waiters_leave(struct fa_disp *d, struct task *t, uint64_t client, size_t len);
 void fa_disp_waiter_back(struct fa_disp *d, struct task *t);
 void fa_disp_spilled_forget(struct fa_disp *d);
+
+/* disp-hint.c */
+void fa_disp_hint_plan(struct fa_disp *d, struct peer *p, struct task *t, uint64_t now_ns);
+void fa_disp_hint_tick(struct fa_disp *d, uint64_t now_ns);
 
 /* disp-want.c */
 /* Must the store be asked for this task, to judge a hand-out of it? */

@@ -67,7 +67,7 @@ static struct fa_op *restore_op(struct fa_disp *d, struct fa_group **g, size_t b
 }
 
 static bool restore(struct fa_disp *d, struct fa_group **g, const struct task *t) {
-        size_t bytes = fa_blob_len(t->spec->payload) + fa_blob_len(t->outcome.payload);
+        size_t bytes = fa_blob_len(t->spec->payload) + fa_blob_len(t->run->outcome.payload);
         struct fa_op *op = restore_op(d, g, bytes);
 
         if (!op)
@@ -76,14 +76,14 @@ static bool restore(struct fa_disp *d, struct fa_group **g, const struct task *t
         op->partition = t->part->partition;
         op->client = t->client;
         op->spec = fa_spec_ref(t->spec);
-        op->strikes = t->strikes;
-        op->retries = t->retries;
-        op->fence = t->strike_fence;
+        op->strikes = t->run->strikes;
+        op->retries = t->run->retries;
+        op->fence = t->run->strike_fence;
         op->state = FAAS_QUEUED;
         if (t->state == TASK_FINAL) {
-                op->state = t->outcome.status;
-                op->fence = t->fence;
-                fa_outcome_ref(&op->outcome, &t->outcome);
+                op->state = t->run->outcome.status;
+                op->fence = t->run->fence;
+                fa_outcome_ref(&op->outcome, &t->run->outcome);
         }
         op = t->collected ? fa_disp_op(d, FA_OP_FORGET) : NULL;
         if (op)

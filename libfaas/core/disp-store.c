@@ -170,9 +170,9 @@ static void write_finish(struct fa_disp *d, const struct task *t) {
                 return; /* its worker sends the result again, and its client asks */
         op->id = t->node.key;
         op->partition = t->part->partition;
-        op->fence = t->fence;
-        op->strikes = t->strikes;
-        fa_outcome_ref(&op->outcome, &t->outcome);
+        op->fence = t->run->fence;
+        op->strikes = t->run->strikes;
+        fa_outcome_ref(&op->outcome, &t->run->outcome);
 }
 
 static void on_finish(struct fa_disp *d, const struct fa_op *op, uint64_t now_ns) {
