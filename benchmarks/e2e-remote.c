@@ -134,10 +134,15 @@ static int run_mix(struct faas_client *c, const struct options *o, unsigned n) {
         return failed;
 }
 
-static int measure(const struct options *o, struct faas_client *c) {
+/* Processor time of a process since then, in us for each task. */
+static double cost(pid_t pid, double since, unsigned tasks) {
+        return pid ? (programs_cpu(pid) - since) * 1e6 / tasks : 0;
+}
+
+static int measure(const struct options *o, const struct programs *p, struct faas_client *c) {
         static char payload[FAAS_PAYLOAD_MAX];
         struct faas_task t = {.function = "echo", .payload = payload, .payload_len = o->bytes};
-        double start, seconds, p50 = 0;
+        double start, seconds, redis, dispatcher, p50 = 0;
 
         if (o->sleep) {
                 unsigned n = o->rounds * o->workers * o->slots;
@@ -156,20 +161,25 @@ static int measure(const struct options *o, struct faas_client *c) {
         }
         if (run_many(c, &t, o->tasks / 10 + 1)) /* warm */
                 return 1;
+        redis = programs_cpu(p->redis.pid);
+        dispatcher = programs_cpu(p->dispatchers[0]);
         start = programs_now();
         if (run_many(c, &t, o->tasks))
                 return 1;
         seconds = programs_now() - start;
+        redis = cost(p->redis.pid, redis, o->tasks);
+        dispatcher = cost(p->dispatchers[0], dispatcher, o->tasks);
         if (o->single && run_single(c, &t, o->single, &p50))
                 return 1;
         printf("{\"bench\": \"e2e-remote\", \"mode\": \"%s\", \"over\": \"%s\", \"store\": \"%s\", "
                "\"fsync\": \"%s\", \"workers\": %u, "
                "\"slots\": %u, \"tasks\": %u, \"bytes\": %u, \"seconds\": %.4f, \"tasks_per_s\": "
                "%.0f, "
-               "\"single\": %u, \"single_p50_us\": %.1f}\n",
+               "\"dispatcher_us\": %.2f, \"redis_us\": %.2f, \"single\": %u, \"single_p50_us\": "
+               "%.1f}\n",
                o->mode, o->tcp ? "tcp" : "ipc", o->store,
                strcmp(o->store, "redis") == 0 ? o->fsync : "", o->workers, o->slots, o->tasks,
-               o->bytes, seconds, o->tasks / seconds, o->single, p50);
+               o->bytes, seconds, o->tasks / seconds, dispatcher, redis, o->single, p50);
         return 0;
 }
 
@@ -191,7 +201,7 @@ static int run(const struct options *o) {
         if (!r && faas_client_open(&c, p.url, NULL, &cfg))
                 r = fail(p.url);
         if (!r)
-                r = await(c, o->workers * o->slots) || measure(o, c);
+                r = await(c, o->workers * o->slots) || measure(o, &p, c);
         faas_client_close(c);
         programs_end(&p);
         return r ? 1 : 0;

@@ -57,8 +57,10 @@ static int find_programs(struct programs *p) {
                 return 0;
         }
         n = readlink("/proc/self/exe", p->bin, sizeof(p->bin) - 16);
-        if (n < 0)
+        if (n < 0) {
+                perror("/proc/self/exe");
                 return -1;
+        }
         p->bin[n] = '\0';
         slash = strrchr(p->bin, '/');
         (void)snprintf(slash, 16, "/../tools");
@@ -126,11 +128,8 @@ static void choose_doors(struct programs *p) {
 
 int programs_start(struct programs *p, const struct programs_cfg *cfg) {
         *p = (struct programs){.cfg = *cfg};
-        (void)snprintf(p->dir, sizeof(p->dir), "/tmp/faas-bench-XXXXXX");
-        if (!mkdtemp(p->dir) || find_programs(p)) {
-                perror("benchmark");
+        if (programs_dir(p->dir) || find_programs(p))
                 return -1;
-        }
         choose_doors(p);
         return start_store(p) || programs_dispatcher(p, 0) ? -1 : 0;
 }
@@ -169,9 +168,33 @@ unsigned long long programs_rss(pid_t pid) {
         return pages * (unsigned long long)sysconf(_SC_PAGESIZE);
 }
 
+double programs_cpu(pid_t pid) {
+        struct timespec t = {0, 0};
+        clockid_t clock = CLOCK_PROCESS_CPUTIME_ID;
+
+        if (pid && clock_getcpuclockid(pid, &clock))
+                return 0;
+        (void)clock_gettime(clock, &t);
+        return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
 static int remove_one(const char *path, const struct stat *st, int type, struct FTW *at) {
         (void)remove(path);
         return 0;
+}
+
+void programs_remove(const char *dir) {
+        if (strstr(dir, "/faas-bench-"))
+                (void)nftw(dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+}
+
+int programs_dir(char ret[64]) {
+        (void)snprintf(ret, 64, "/tmp/faas-bench-XXXXXX");
+        if (mkdtemp(ret))
+                return 0;
+        perror(ret);
+        ret[0] = '\0';
+        return -1;
 }
 
 void programs_end(struct programs *p) {
@@ -180,8 +203,7 @@ void programs_end(struct programs *p) {
         for (unsigned i = 0; i < DISPATCHERS_MAX; i++)
                 programs_kill(p->dispatchers[i]);
         redis_server_kill(&p->redis);
-        if (strstr(p->dir, "/faas-bench-"))
-                (void)nftw(p->dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+        programs_remove(p->dir);
 }
 
 double programs_now(void) {

@@ -57,8 +57,15 @@ void programs_kill(pid_t pid);
 /* Resident memory in bytes; 0: it is gone. */
 unsigned long long programs_rss(pid_t pid);
 
+/* Seconds of processor time that a process has used, all its threads; 0: this one. */
+double programs_cpu(pid_t pid);
+
 /* Kills and reaps all, removes the directory. */
 void programs_end(struct programs *p);
+
+/* Makes a temporary directory, in whose path "/faas-bench-" stands; removes one. 0; -1. */
+int programs_dir(char ret[64]);
+void programs_remove(const char *dir);
 
 /* Seconds of a clock that never goes back. */
 double programs_now(void);

@@ -83,8 +83,18 @@ int redis_server_start(struct redis_server *r, const char *dir, const char *fsyn
         return -1;
 }
 
+int redis_server_new(struct redis_server *r, const char *fsync) {
+        if (programs_dir(r->own_dir))
+                return -1;
+        if (redis_server_start(r, r->own_dir, fsync) == 0)
+                return 0;
+        redis_server_kill(r);
+        return -1;
+}
+
 void redis_server_kill(struct redis_server *r) {
         programs_kill(r->pid);
+        programs_remove(r->own_dir);
         r->pid = 0;
 }
 

@@ -9,8 +9,9 @@
 
 struct redis_server {
         pid_t pid;
-        char dir[80];  /* of its files; made and removed by its owner */
-        char url[160]; /* redis+unix://... */
+        char dir[64];     /* of its files */
+        char own_dir[64]; /* of redis_server_new(); else "" */
+        char url[160];    /* redis+unix://... */
         char socket[96];
 };
 
@@ -19,6 +20,9 @@ struct redis_server {
  * fsync: "everysec", "always", "no".  0; -1: a message was printed.
  */
 int redis_server_start(struct redis_server *r, const char *dir, const char *fsync);
+
+/* The same in a temporary directory, everything of which ends with redis_server_kill(). */
+int redis_server_new(struct redis_server *r, const char *fsync);
 
 /* Kills it with SIGKILL and reaps it; nothing for one that was not started. */
 void redis_server_kill(struct redis_server *r);
