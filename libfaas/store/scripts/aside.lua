@@ -19,7 +19,7 @@ for i = 1, #ARGV do
                         end)
                 else
                         c.final, c.fbytes = c.final - 1, c.fbytes - #v - RECORD
-                        unlive('x:', part, 1, last_x)
+                        unlive('x:', part, 1)
                 end
         end
 end

@@ -46,27 +46,31 @@ local function state_of(v, rkey, id)
 end
 
 -- The hash that has a task's record: one for each 4,096 ms of its id's time.
+local bucket, bucket_key
 local function records_of(id)
         local a, b = struct.unpack('>I4I2', id)
-        return base .. 'r:' .. num(math.floor((a * 65536 + b) / 4096))
+        local k = math.floor((a * 65536 + b) / 4096)
+        if k ~= bucket then
+                bucket, bucket_key = k, base .. 'r:' .. num(k)
+        end
+        return bucket_key
 end
 
 -- The counters of the whole, read at once and written at once.
 local COUNTS = {'open', 'obytes', 'final', 'fbytes', 'xhead', 'xat', 'xtail', 'xn', 'thead', 'tat',
                 'ttail', 'tn', 'tombs'}
-local c, was = {}, {}
+local N_COUNTS = #COUNTS
+local c = {open = 0, obytes = 0, final = 0, fbytes = 0, xhead = 0, xat = 0, xtail = 0, xn = 0, thead = 0,
+           tat = 0, ttail = 0, tn = 0, tombs = 0}
+local was = {}
 
 -- So many fewer are alive in a part of a log or journal; an empty one goes, unless it is the last,
--- which is still written.
+-- which is still written: nil stands for that of the results.
 local function unlive(kind, part, n, last)
-        if call('HINCRBY', LIVE, kind .. part, -n) <= 0 and part ~= last() then
+        if call('HINCRBY', LIVE, kind .. part, -n) <= 0 and part ~= (last or num(c.xtail)) then
                 drop(base .. kind .. part)
                 call('HDEL', LIVE, kind .. part)
         end
-end
-
-local function last_x()
-        return num(c.xtail)
 end
 
 -- Begins another part of a log when the last one is full.
@@ -82,16 +86,16 @@ local function rotate(kind, tail, n)
         c[tail], c[n] = c[tail] + 1, 0
 end
 
--- Adds ids, each with the time, to the log of results (x) or of collected ids (t).
-local function log(kind, tail, n, entries, count)
-        rotate(kind, tail, n)
-        call('APPEND', base .. kind .. num(c[tail]), concat(entries))
-        c[n] = c[n] + count
+-- Those of a list's ids as entries of a log: each with the time.
+local function entries(ids, first, last, time)
+        local stamp = struct.pack('>d', time)
+        return concat(ids, stamp, first, last) .. stamp
 end
 
-local function log_collected(entries, count)
-        log('t:', 'ttail', 'tn', entries, count)
-        c.tombs = c.tombs + count
+local function log_collected(text, count)
+        rotate('t:', 'ttail', 'tn')
+        call('APPEND', base .. 't:' .. num(c.ttail), text)
+        c.tn, c.tombs = c.tn + count, c.tombs + count
 end
 
 -- Walks a log from its oldest entry: each(id, time) says whether it is done with; if not, it ends.
@@ -121,7 +125,7 @@ end
 
 -- Results go, oldest first, while more(time) says so; their ids are remembered as collected ones.
 local function expire(now, max, more)
-        local stamp, gone = struct.pack('>d', now), {}
+        local gone = {}
         walk('x:', 'xhead', 'xat', 'xtail', max, function(id, time)
                 if not more(time) then
                         return false
@@ -132,30 +136,29 @@ local function expire(now, max, more)
                 if s and s ~= 0 and s ~= 255 then
                         call('HSET', rkey, id, TOMB)
                         c.final, c.fbytes = c.final - 1, c.fbytes - #v - RECORD
-                        unlive('x:', num(struct.unpack('>I4', sub(v, 10, 13))), 1, last_x)
+                        unlive('x:', num(struct.unpack('>I4', sub(v, 10, 13))), 1)
                         gone[#gone + 1] = id
-                        gone[#gone + 1] = stamp
                 end
                 return true
         end)
         if #gone > 0 then
-                log_collected(gone, #gone / 2)
+                log_collected(entries(gone, 1, #gone, now), #gone)
         end
 end
 
 local function counts_read(m)
-        for i = 1, #COUNTS do
-                was[i] = m[i] or '0'
-                c[COUNTS[i]] = tonumber(was[i])
+        for i = 1, N_COUNTS do
+                local v = tonumber(m[i] or 0)
+                was[i], c[COUNTS[i]] = v, v
         end
 end
 
 local function counts_write(fields)
-        for i = 1, #COUNTS do
-                local v = num(c[COUNTS[i]])
+        for i = 1, N_COUNTS do
+                local v = c[COUNTS[i]]
                 if v ~= was[i] then
                         fields[#fields + 1] = COUNTS[i]
-                        fields[#fields + 1] = v
+                        fields[#fields + 1] = num(v)
                 end
         end
         if #fields > 0 then

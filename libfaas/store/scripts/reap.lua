@@ -25,8 +25,12 @@ walk('t:', 'thead', 'tat', 'ttail', max, function(id, time)
                 return wait(time + keep)
         end
         local rkey = records_of(id)
-        gone[rkey] = gone[rkey] or {}
-        table.insert(gone[rkey], id)
+        local ids = gone[rkey]
+        if not ids then
+                ids = {}
+                gone[rkey] = ids
+        end
+        ids[#ids + 1] = id
         c.tombs, looked = c.tombs - 1, looked + 1
         return true
 end)
