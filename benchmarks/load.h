@@ -32,6 +32,9 @@ void load_run(struct load *l, double seconds);
 /* Submits n tasks now. */
 void load_submit(struct load *l, unsigned n);
 
+/* n tasks, some thousands of them at a time, and their results. */
+void load_pass(struct load *l, unsigned long n);
+
 /* From here on results of what is accepted so far are told from others. */
 void load_mark(struct load *l);
 
