@@ -134,9 +134,9 @@ int programs_start(struct programs *p, const struct programs_cfg *cfg) {
         return start_store(p) || programs_dispatcher(p, 0) ? -1 : 0;
 }
 
-int programs_worker(struct programs *p, unsigned n_slots) {
+int programs_worker_at(struct programs *p, unsigned n_slots, const char *url) {
         char program[600], slots[16]; /* p->bin and a name; a number */
-        const char *argv[] = {program, "--slots", slots, "--log-level", "error", p->url, NULL};
+        const char *argv[] = {program, "--slots", slots, "--log-level", "error", url, NULL};
 
         (void)snprintf(program, sizeof(program), "%s/faas-worker", p->bin);
         (void)snprintf(slots, sizeof(slots), "%u", n_slots);
@@ -144,6 +144,10 @@ int programs_worker(struct programs *p, unsigned n_slots) {
                 return -1;
         p->workers[p->n_workers] = programs_run(argv);
         return p->workers[p->n_workers++] > 0 ? 0 : -1;
+}
+
+int programs_worker(struct programs *p, unsigned n_slots) {
+        return programs_worker_at(p, n_slots, p->url);
 }
 
 void programs_kill(pid_t pid) {

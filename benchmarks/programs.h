@@ -45,8 +45,9 @@ int programs_start(struct programs *p, const struct programs_cfg *cfg);
 /* A dispatcher, the first is 0; also once more, at the same address. 0; -1. */
 int programs_dispatcher(struct programs *p, unsigned which);
 
-/* Starts one more worker. 0; -1. */
+/* Starts one more worker, for all dispatchers, or for those at this URL. 0; -1. */
 int programs_worker(struct programs *p, unsigned n_slots);
+int programs_worker_at(struct programs *p, unsigned n_slots, const char *url);
 
 /* A program that ends with this one, by its path. -1: a message was printed. */
 pid_t programs_run(const char *const argv[]);

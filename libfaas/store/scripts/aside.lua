@@ -14,9 +14,7 @@ for i = 1, #ARGV do
                 if s == 0 then
                         local P = num(struct.unpack('>I8', sub(v, 2, 9)))
                         c.open, c.obytes = c.open - 1, c.obytes - #v - RECORD
-                        unlive('j:' .. P .. ':', part, 1, function()
-                                return call('HGET', M, 's:' .. P) or '0'
-                        end)
+                        unlive('j:' .. P .. ':', part, 1, call('HGET', M, 's:' .. P) or '0')
                 else
                         c.final, c.fbytes = c.final - 1, c.fbytes - #v - RECORD
                         unlive('x:', part, 1)
