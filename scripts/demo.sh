@@ -132,8 +132,12 @@ over_redis() {
         wait 2>/dev/null || :
         started=
 }
-say "redis: the same with two dispatchers over one Redis (appendfsync always) and 4 workers"
-over_redis
+if "$build/tools/faas-dispatcher" --store redis: 2>&1 | grep -q 'without Redis'; then
+        say "redis: this build is without it (no hiredis)"
+else
+        say "redis: the same with two dispatchers over one Redis (appendfsync always) and 4 workers"
+        over_redis
+fi
 
 say "no-op tasks, 16 bytes in and out"
 printf '%-22s %9s %9s %10s %14s\n' mode tasks seconds tasks/s 'one alone, us'

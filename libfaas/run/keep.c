@@ -73,6 +73,19 @@ static int carry(struct fa_keep *k, uint64_t now_ns) {
         return 0;
 }
 
+static void log_state(struct fa_keep *k) {
+        const char *why;
+        int state = fa_store_state(k->store, &why);
+
+        if (state == k->trouble || state == FAAS_E_AGAIN)
+                return;
+        k->trouble = state;
+        if (state)
+                fa_log(FAAS_LOG_WARNING, "store: %s; it is tried again, and all tasks wait", why);
+        else
+                fa_log(FAAS_LOG_INFO, "store: it is there again");
+}
+
 /* false: somebody has to do something about it; waiting alone does not help. */
 static bool may_come(int state) {
         return state == FAAS_E_AGAIN || state == FAAS_E_UNAVAILABLE;
@@ -91,6 +104,8 @@ static int await(struct fa_keep *k, uint64_t until_ns, int stop_fd) {
                 else
                         fa_store_tick(k->store, now_ns);
                 state = fa_store_state(k->store, &why);
+                if (r == 0 && state == 0)
+                        log_state(k);
                 if (r || (state == 0 && (!k->disp || fa_disp_epoch(k->disp))))
                         return r;
                 /* -EINVAL would be what the caller gave us. */
@@ -126,19 +141,6 @@ void fa_keep_close(struct fa_keep *k) {
         k->store = fa_store_close(k->store);
         free(k->url);
         k->url = NULL;
-}
-
-static void log_state(struct fa_keep *k) {
-        const char *why;
-        int state = fa_store_state(k->store, &why);
-
-        if (state == k->trouble || state == FAAS_E_AGAIN)
-                return;
-        k->trouble = state;
-        if (state)
-                fa_log(FAAS_LOG_WARNING, "store: %s; it is tried again, and all tasks wait", why);
-        else
-                fa_log(FAAS_LOG_INFO, "store: it is there again");
 }
 
 int fa_keep_commit(struct fa_keep *k, uint64_t now_ns) {

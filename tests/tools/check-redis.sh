@@ -92,6 +92,7 @@ waiting=$started
 until_true 20 grep -q 'waiting for it' waiting.log
 start_redis
 until_true 20 grep -q 'listening on' waiting.log
+tail -n 1 waiting.log | grep -q 'listening on' || die "the last word: $(cat waiting.log)"
 kill "$waiting"
 ended "$waiting" 0
 
@@ -214,7 +215,7 @@ id=$("$faas" --url "ipc://$scratch/a" submit sleep 2)
 kill_hard "$a"
 expect 0 "$faas" stats
 expect 0 "$faas" --url "ipc://$scratch/b" wait "$id"
-"$faas" --url "ipc://$scratch/b" result "$id"
+until_true 20 grep -q "its tasks are this one's now" b.log
 start_dispatcher a
 a=$started
 # A second one under its name, elsewhere.
