@@ -146,6 +146,29 @@ Test(redis_foreign, a_server_that_evicts_is_refused_unless_allowed) {
         rb_close(&b);
 }
 
+Test(redis_foreign, a_store_that_was_emptied_begins_anew) {
+        struct bed b, late = {.ops = &bed_under_test};
+        char url[160];
+
+        bed_open(&b, NULL);
+        struct ep e = ep_start(&b, "a");
+        cr_assert_eq(do_accept(&e, 1, "bytes"), 0);
+        rb_do("FLUSHALL");
+        cr_assert_eq(do_accept(&e, 2, "bytes"), FAAS_E_FENCED);
+        cr_assert_eq(do_tick(&e), FAAS_E_FENCED);
+        struct ep next = ep_start(&b, "a");
+        cr_assert_gt(next.epoch, e.epoch);
+        cr_assert_eq(do_accept(&next, 2, "bytes"), 0);
+        (void)snprintf(url, sizeof(url), "redis+unix://%s?prefix=%s", rb_server.socket,
+                       rb_prefix());
+        rb_open_url(&late, &usual, url);
+        rb_state(&late, 0, "");
+        expect_open(&late, 2);
+        rb_close(&late);
+        rb_books(rb_prefix());
+        bed_close(&b);
+}
+
 /* ---- rights ---- */
 
 /* As docs/STORE.md has them: a test of the documents looks that they do. */

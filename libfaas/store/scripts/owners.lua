@@ -71,6 +71,13 @@ function run.L()
         return out
 end
 
+-- Somebody may have emptied Redis while we were connected: then hello did not say it.
+local function put_schema()
+        if not call('HGET', M, 'v') then
+                put('v', '1')
+        end
+end
+
 -- T: name, endpoint, what it was before.  START.
 function run.T()
         local name, endpoint, was = take(3)
@@ -97,6 +104,7 @@ function run.T()
         write_lease(e, {t = num(tick), s = '0', b = num(restarts), r = num(restarts), n = name, e = endpoint})
         write_part(e, e, 1)
         put('epoch', e)
+        put_schema()
         fence_older(name, e)
         return {0, e, num(tick), tell_parts(e)}
 end
@@ -139,6 +147,7 @@ function run.B()
                 put('pending', '1')
         end
         write_lease(E, new)
+        put_schema()
         fence_older(new.n, E)
         local epoch = call('HGET', M, 'epoch') or '0'
         if younger(E, epoch) then
