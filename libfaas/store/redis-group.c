@@ -238,7 +238,8 @@ static void put_load(struct fa_buf *out, const struct fa_op *op) {
         fa_redis_put_str(out, "L");
         fa_redis_put_u64(out, op->partition);
         put_binary(out, op->partition, 8);
-        fa_redis_put_u64(out, op->cursor);
+        fa_redis_put_u64(out, op->cursor >> 32);
+        fa_redis_put_u64(out, op->cursor & UINT32_MAX);
         fa_redis_put_u64(out, op->n ? op->n : LOAD_MAX);
 }
 
@@ -297,7 +298,7 @@ static size_t n_args(const struct fa_op *op, size_t n) {
         case FA_OP_RESTORE:
                 return 8;
         case FA_OP_LOAD:
-                return 5;
+                return 6;
         case FA_OP_START:
                 return 4;
         case FA_OP_TAKE:

@@ -27,11 +27,13 @@ void fa_rgroup_write(struct fa_buf *out, const struct fa_group *g, const struct 
 /* How many tasks it would add to the journal. */
 size_t fa_rgroup_accepts(const struct fa_group *g);
 
+typedef void fa_rgroup_bad_fn(void *arg, const struct faas_id *id, struct fa_slice record);
+
 /*
- * Fills in the answers. *ret_bad counts records that make no sense; on_bad is called for each.  0;
- * FAAS_E_PROTO: this is no answer of the script's.
+ * Fills in the answers.  on_bad is called for each record that makes no sense.  0; FAAS_E_PROTO:
+ * this is no answer of the script's, and the group is as it was.
  */
 int fa_rgroup_read(struct fa_group *g,
                    const struct redisReply *reply,
-                   void (*on_bad)(void *arg, const struct faas_id *id),
+                   fa_rgroup_bad_fn *on_bad,
                    void *arg);

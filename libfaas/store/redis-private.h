@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "store/redis-conn.h"
+#include "store/redis-record.h"
 #include "store/redis-url.h"
 #include "store/store.h"
 
@@ -18,6 +19,14 @@ enum phase {
         PHASE_HELLO, /* scripts are being loaded, and the schema is looked at */
         PHASE_LOST,  /* the dispatcher has not heard yet that the server was started again */
         PHASE_OPEN
+};
+
+/* A record to be set aside, if it still is the one that was read. */
+struct bad {
+        struct faas_id id;
+        uint64_t partition;
+        size_t len;
+        uint8_t head[FA_RREC_HEAD];
 };
 
 /* A chain of groups, by .next. */
@@ -49,7 +58,7 @@ struct redis_store {
         uint64_t oom_until_ns;
         unsigned refusals;     /* one after the other */
         uint32_t part, part_n; /* of the home partition's journal, and how many are in it */
-        struct faas_id bad[FA_REDIS_BAD_MAX];
+        struct bad bad[FA_REDIS_BAD_MAX];
         unsigned n_bad;
         struct fa_log_rate log_bad;
         uint64_t log_oom_ns; /* when that was said last */

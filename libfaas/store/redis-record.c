@@ -25,8 +25,9 @@ enum {
         STRIKES = 38
 };
 
-#define OPEN_FIXED 24 /* client, time-out, limits of strikes and retries, priority, three lengths  \
-                       */
+#define OPEN_FIXED                                                                                 \
+        24 /* client, time-out, limits of strikes and retries, priority, three lengths             \
+            */
 #define RESULT_FIXED 25 /* strikes, fence, failure, code, lengths of text and log */
 #define GONE_STATE 255  /* the record of a collected task is this byte alone */
 
@@ -221,6 +222,10 @@ int fa_rrec_read(struct fa_record *ret, const struct faas_id *id, struct fa_slic
         if (e == 0)
                 *ret = r;
         return e;
+}
+
+uint64_t fa_rrec_partition(struct fa_slice v) {
+        return get64(v.p + PARTITION);
 }
 
 bool fa_rrec_same(struct fa_slice v, const struct fa_spec *spec) {

@@ -25,6 +25,9 @@ size_t fa_rrec_result_len(const struct fa_outcome *o);
 /* Reads one.  0: *ret holds references; FAAS_E_PROTO: it is damaged; -ENOMEM. */
 int fa_rrec_read(struct fa_record *ret, const struct faas_id *id, struct fa_slice bytes);
 
+/* Of a record of at least FA_RREC_HEAD bytes. */
+uint64_t fa_rrec_partition(struct fa_slice bytes);
+
 /* Does a record of these bytes name what was submitted with this spec? */
 bool fa_rrec_same(struct fa_slice bytes, const struct fa_spec *spec);
 

@@ -80,16 +80,18 @@ static void on_error(struct redis_store *s, const char *text, uint64_t now_ns) {
 
 /* ---- hello ---- */
 
-static void put_load(struct fa_buf *out, const char *flags, const char *text) {
-        size_t len = strlen(flags) + strlen(text);
-
-        fa_redis_put_array(out, 3);
-        fa_redis_put_str(out, "SCRIPT");
-        fa_redis_put_str(out, "LOAD");
-        fa_redis_begin_bulk(out, len);
+static void put_script(struct fa_buf *out, const char *flags, const char *text) {
+        fa_redis_begin_bulk(out, strlen(flags) + strlen(text));
         fa_buf_put(out, flags, strlen(flags));
         fa_buf_put(out, text, strlen(text));
         fa_redis_end_bulk(out);
+}
+
+static void put_load(struct fa_buf *out, const char *flags, const char *text) {
+        fa_redis_put_array(out, 3);
+        fa_redis_put_str(out, "SCRIPT");
+        fa_redis_put_str(out, "LOAD");
+        put_script(out, flags, text);
 }
 
 /* What it said of itself: fit for us? */
@@ -124,7 +126,7 @@ void fa_redis_say_hello(struct redis_store *s, uint64_t now_ns) {
         put_load(out, oom, fa_redis_lua_aside);
         fa_redis_put_array(out, 6);
         fa_redis_put_str(out, "EVAL");
-        fa_redis_put_str(out, fa_redis_lua_hello);
+        put_script(out, oom, fa_redis_lua_hello);
         fa_redis_put_str(out, "1");
         fa_redis_put_str(out, s->meta);
         fa_redis_put_str(out, SCHEMA);
@@ -209,12 +211,15 @@ static void refused(struct redis_store *s, struct fa_group *g, uint64_t now_ns) 
                                  "it refuses groups: perhaps it was started again", now_ns);
 }
 
-static void on_bad(void *arg, const struct faas_id *id) {
+static void on_bad(void *arg, const struct faas_id *id, struct fa_slice record) {
         struct redis_store *s = arg;
         char text[FAAS_ID_TEXT_LEN + 1];
 
-        if (s->n_bad < FA_REDIS_BAD_MAX)
-                s->bad[s->n_bad++] = *id;
+        if (s->n_bad < FA_REDIS_BAD_MAX && record.len >= FA_RREC_HEAD) {
+                struct bad *bad = &s->bad[s->n_bad++];
+                *bad = (struct bad){*id, fa_rrec_partition(record), record.len, {0}};
+                memcpy(bad->head, record.p, FA_RREC_HEAD);
+        }
         faas_id_format(id, text);
         if (fa_log_rate(&s->log_bad, FAAS_LOG_WARNING, fa_now()))
                 fa_log(FAAS_LOG_WARNING,

@@ -161,9 +161,16 @@ static void send_reap(struct redis_store *s) {
 }
 
 static void send_aside(struct redis_store *s) {
-        put_call(s, ASIDE, s->n_bad);
-        for (unsigned i = 0; i < s->n_bad; i++)
-                fa_redis_put_bulk(fa_redis_conn_out(s->conn), s->bad[i].b, sizeof(s->bad[i].b));
+        struct fa_buf *out = fa_redis_conn_out(s->conn);
+
+        put_call(s, ASIDE, 4 * s->n_bad);
+        for (unsigned i = 0; i < s->n_bad; i++) {
+                const struct bad *bad = &s->bad[i];
+                fa_redis_put_bulk(out, bad->id.b, sizeof(bad->id.b));
+                fa_redis_put_u64(out, bad->partition);
+                fa_redis_put_u64(out, bad->len);
+                fa_redis_put_bulk(out, bad->head, sizeof(bad->head));
+        }
         s->n_bad = 0;
         fa_redis_chain_add(&s->flight, &s->aside);
         s->setting_aside = true;

@@ -130,7 +130,7 @@ void rb_restart(void) {
 static void wait_for_it(struct bed *b, uint64_t until_ns) {
         struct pollfd p = {.fd = fa_store_fd(b->store), .events = POLLIN};
 
-        cr_assert(poll(&p, 1, fa_poll_ms(until_ns, fa_now())) >= 0);
+        cr_assert(poll(&p, 1, fa_poll_ms(until_ns, fa_now())) >= 0, "poll");
 }
 
 static void wait_virtual(struct bed *b) {
@@ -139,7 +139,12 @@ static void wait_virtual(struct bed *b) {
 
 /* What is due at this time is done. */
 static void settle(struct bed *b) {
+        uint64_t end = fa_now() + RB_MS * FA_NS_PER_MS;
+        const char *why;
+
         while (!fa_redis_settled(b->store, b->now_ns)) {
+                int r = fa_store_state(b->store, &why);
+                cr_assert_lt(fa_now(), end, "not in time; %d %s", r, why);
                 fa_store_tick(b->store, b->now_ns);
                 if (!fa_redis_settled(b->store, b->now_ns) &&
                     fa_store_deadline(b->store) > b->now_ns)
@@ -166,11 +171,16 @@ void rb_close(struct bed *b) {
 }
 
 struct fa_group *rb_virtual_drive(struct bed *b) {
+        uint64_t end = fa_now() + RB_MS * FA_NS_PER_MS;
+        const char *why;
         struct fa_group *g;
 
-        while (!(g = fa_store_reap(b->store, b->now_ns)))
+        while (!(g = fa_store_reap(b->store, b->now_ns))) {
+                int r = fa_store_state(b->store, &why);
+                cr_assert_lt(fa_now(), end, "not in time; %d %s", r, why);
                 if (fa_store_deadline(b->store) > b->now_ns)
                         wait_virtual(b);
+        }
         return g;
 }
 

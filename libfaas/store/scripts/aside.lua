@@ -1,18 +1,19 @@
 -- aside.lua - records that are ours by their head, and make no sense behind it, are set aside
 --
--- ARGV: their ids.
+-- ARGV: of each its id, its partition, its length and its head as they were read: by now there may be
+-- another one, which makes sense.  Answers how many were set aside.
 counts_read(call('HMGET', M, unpack(COUNTS)))
-for i = 1, #ARGV do
-        local id, rkey = ARGV[i], records_of(ARGV[i])
+local before = c.bad
+for i = 1, #ARGV, 4 do
+        local id, P, len, head = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
+        local rkey = records_of(id)
         local v = call('HGET', rkey, id)
-        local s = v and state_of(v, rkey, id)
+        local s = v and num(#v) == len and sub(v, 1, #head) == head and state_of(v, rkey, id)
         if s and s ~= 255 then
                 local part = num(struct.unpack('>I4', sub(v, 10, 13)))
-                call('HSET', base .. 'bad', id, v)
+                set_aside(id, v)
                 call('HDEL', rkey, id)
-                bad = bad + 1
                 if s == 0 then
-                        local P = num(struct.unpack('>I8', sub(v, 2, 9)))
                         c.open, c.obytes = c.open - 1, c.obytes - #v - RECORD
                         unlive('j:' .. P .. ':', part, 1, call('HGET', M, 's:' .. P) or '0')
                 else
@@ -22,4 +23,4 @@ for i = 1, #ARGV do
         end
 end
 counts_write({})
-return bad
+return c.bad - before

@@ -1,10 +1,12 @@
--- common.lua - what both scripts share: names, numbers, the logs of results and of collected ids
+-- common.lua - what all scripts share: names, numbers, the logs of results and of collected ids
 --
--- A script runs alone and as a whole.  Whatever it deletes it deletes at its end (drop): the first
--- write of all is one that Redis refuses without memory, and then nothing has been written.
+-- A script runs alone, and as a whole unless it meets an error.  Whatever it deletes it deletes at its
+-- end (drop): the first write of all is one that Redis refuses without memory, and then nothing has
+-- been written.  A key that may be of a wrong type is looked at before anything is written on its
+-- behalf.
 --
 -- KEYS[1] is {prefix}:meta; all other keys have the same hash tag.  docs/STORE.md has the layout.
-local call, sub, byte, concat = redis.call, string.sub, string.byte, table.concat
+local sub, byte, concat = string.sub, string.byte, table.concat
 local AGAIN, GONE, STALE, NOENT, EXISTS, LIMIT, UNAVAILABLE, FENCED = 1, 2, 3, 4, 5, 6, 10, 14
 local M = KEYS[1]
 local base = sub(M, 1, -5)
@@ -13,8 +15,25 @@ local RECORD = 100   -- what a record costs besides its bytes, for budgets
 local LOG = 4096     -- entries of a part of a log
 local TOMB = '\255'  -- the record of a task that was collected, or has expired
 
+-- As redis.call(), but an error names the key.
+local function call(command, key, ...)
+        local r = redis.pcall(command, key, ...)
+        if type(r) == 'table' and r.err then
+                local text = r.err .. ' (' .. command .. ' ' .. (key or '') .. ')'
+                -- Before Redis 7 an error is text, wrapped by more of it.
+                error(redis.REDIS_VERSION_NUM and {err = text} or ': -' .. text, 0)
+        end
+        return r
+end
+
 local function num(x)
         return string.format('%.0f', x)
+end
+
+-- A number that may be damaged; nil if it is.
+local function number(text)
+        local n = tonumber(text)
+        return n and n > -9e15 and n < 9e15 and n or nil
 end
 
 -- Doubles: exact to 256 ns until the year 2242.
@@ -22,7 +41,7 @@ local function clock(given)
         if given ~= '0' then
                 return tonumber(given)
         end
-        local t = call('TIME')
+        local t = redis.call('TIME')
         return t[1] * 1e9 + t[2] * 1e3
 end
 
@@ -31,7 +50,16 @@ local function drop(key)
         drops[#drops + 1] = key
 end
 
-local bad = 0 -- records that make no sense
+-- The counters of the whole, read at once and written at once.
+local COUNTS = {'open', 'obytes', 'final', 'fbytes', 'xhead', 'xat', 'xtail', 'xn', 'thead', 'tat',
+                'ttail', 'tn', 'tombs', 'bad'}
+local c, was = {}, {}
+local damaged = {} -- fields of meta that are no numbers, and what they were instead
+
+local function set_aside(id, v)
+        call('HSET', base .. 'bad', id, v)
+        c.bad = c.bad + 1
+end
 
 -- Open: 0.  Final: 2, 3, 4.  Collected: 255.  Nothing else is a record of ours; it is set aside.
 local function state_of(v, rkey, id)
@@ -39,9 +67,8 @@ local function state_of(v, rkey, id)
         if s == 255 or ((s == 0 or s == 2 or s == 3 or s == 4) and #v >= 50) then
                 return s
         end
-        call('HSET', base .. 'bad', id, v)
+        set_aside(id, v)
         call('HDEL', rkey, id)
-        bad = bad + 1
         return nil
 end
 
@@ -56,18 +83,30 @@ local function records_of(id)
         return bucket_key
 end
 
--- The counters of the whole, read at once and written at once.
-local COUNTS = {'open', 'obytes', 'final', 'fbytes', 'xhead', 'xat', 'xtail', 'xn', 'thead', 'tat',
-                'ttail', 'tn', 'tombs'}
-local N_COUNTS = #COUNTS
-local c = {open = 0, obytes = 0, final = 0, fbytes = 0, xhead = 0, xat = 0, xtail = 0, xn = 0, thead = 0,
-           tat = 0, ttail = 0, tn = 0, tombs = 0}
-local was = {}
+-- How many of a part of a log or journal are alive: counted again, for somebody deleted the number.
+local function count_again(kind, part)
+        local width, open = sub(kind, 1, 1) == 'x' and 24 or 16, sub(kind, 1, 1) == 'j'
+        local text, seen, n = call('GET', base .. kind .. part) or '', {}, 0
+        local place = struct.pack('>I4', tonumber(part))
+        for i = 1, #text - width + 1, width do
+                local id = sub(text, i, i + 15)
+                local v = not seen[id] and call('HGET', records_of(id), id)
+                if v and #v >= 50 and sub(v, 10, 13) == place and (byte(v, 1) == 0) == open then
+                        seen[id], n = true, n + 1
+                end
+        end
+        call('HSET', LIVE, kind .. part, n)
+        return n
+end
 
 -- So many fewer are alive in a part of a log or journal; an empty one goes, unless it is the last,
--- which is still written: nil stands for that of the results.
+-- which is still written: nil stands for that of the results.  Their records say so already.
 local function unlive(kind, part, n, last)
-        if call('HINCRBY', LIVE, kind .. part, -n) <= 0 and part ~= (last or num(c.xtail)) then
+        local left = call('HINCRBY', LIVE, kind .. part, -n)
+        if left < 0 then
+                left = count_again(kind, part)
+        end
+        if left <= 0 and part ~= (last or num(c.xtail)) then
                 drop(base .. kind .. part)
                 call('HDEL', LIVE, kind .. part)
         end
@@ -86,6 +125,16 @@ local function rotate(kind, tail, n)
         c[tail], c[n] = c[tail] + 1, 0
 end
 
+-- Adds to a log or journal, whose entries are so long; answers how many it has.  If somebody else
+-- wrote there, ours begin again where an entry begins.
+local function append(key, text, width)
+        local len = call('APPEND', key, text)
+        if len % width ~= 0 then
+                len = call('APPEND', key, string.rep('\0', width - len % width) .. text)
+        end
+        return len / width
+end
+
 -- Those of a list's ids as entries of a log: each with the time.
 local function entries(ids, first, last, time)
         local stamp = struct.pack('>d', time)
@@ -94,39 +143,42 @@ end
 
 local function log_collected(text, count)
         rotate('t:', 'ttail', 'tn')
-        call('APPEND', base .. 't:' .. num(c.ttail), text)
-        c.tn, c.tombs = c.tn + count, c.tombs + count
+        c.tn = append(base .. 't:' .. num(c.ttail), text, 24)
+        c.tombs = c.tombs + count
 end
 
 -- Walks a log from its oldest entry: each(id, time) says whether it is done with; if not, it ends.
+-- Looks at max of them, and answers whether there may be more.  What has no possible time is no entry.
 local function walk(kind, head, at, tail, max, each)
         while max > 0 do
                 local key = base .. kind .. num(c[head])
-                local part = call('GETRANGE', key, c[at] * 24, (c[at] + math.min(max, 256)) * 24 - 1)
+                local part = call('GETRANGE', key, num(c[at] * 24), num((c[at] + math.min(max, 256)) * 24 - 1))
                 local n = math.floor(#part / 24)
                 if n == 0 then
                         if c[head] >= c[tail] then
-                                return
+                                return false
                         end
                         if kind == 't:' then
                                 drop(key)
                         end
-                        c[head], c[at] = c[head] + 1, 0
+                        c[head], c[at], max = c[head] + 1, 0, max - 1
                 end
                 for i = 0, n - 1 do
                         local id = sub(part, i * 24 + 1, i * 24 + 16)
-                        if not each(id, struct.unpack('>d', sub(part, i * 24 + 17, i * 24 + 24))) then
-                                return
+                        local time = struct.unpack('>d', sub(part, i * 24 + 17, i * 24 + 24))
+                        if time > 0 and time < 9.3e18 and not each(id, time) then
+                                return false
                         end
                         c[at], max = c[at] + 1, max - 1
                 end
         end
+        return true
 end
 
 -- Results go, oldest first, while more(time) says so; their ids are remembered as collected ones.
 local function expire(now, max, more)
         local gone = {}
-        walk('x:', 'xhead', 'xat', 'xtail', max, function(id, time)
+        local rest = walk('x:', 'xhead', 'xat', 'xtail', max, function(id, time)
                 if not more(time) then
                         return false
                 end
@@ -144,30 +196,56 @@ local function expire(now, max, more)
         if #gone > 0 then
                 log_collected(entries(gone, 1, #gone, now), #gone)
         end
+        return rest
+end
+
+-- The last part of a log or journal that has anything alive: for its number is damaged.
+local function last_live(kind)
+        local fields, last = call('HKEYS', LIVE), 0
+        for i = 1, #fields do
+                if sub(fields[i], 1, #kind) == kind then
+                        last = math.max(last, number(sub(fields[i], #kind + 1)) or 0)
+                end
+        end
+        return last
 end
 
 local function counts_read(m)
-        for i = 1, N_COUNTS do
-                local v = tonumber(m[i] or 0)
-                was[i], c[COUNTS[i]] = v, v
+        call('HLEN', LIVE)
+        for i = 1, #COUNTS do
+                was[i] = m[i] or '0'
+                c[COUNTS[i]] = number(was[i])
+                if not c[COUNTS[i]] then
+                        damaged[#damaged + 1] = {COUNTS[i], was[i]}
+                        c[COUNTS[i]] = 0
+                end
+        end
+        if #damaged > 0 then
+                c.xtail, c.ttail = math.max(c.xtail, c.xhead, last_live('x:')), math.max(c.ttail, c.thead)
+        end
+        for _, k in ipairs({'x', 't'}) do
+                if c[k .. 'head'] > c[k .. 'tail'] then
+                        c[k .. 'head'], c[k .. 'at'] = 0, 0
+                end
         end
 end
 
+-- Writes the counters that changed, and some more fields; then what was dropped goes.
 local function counts_write(fields)
-        for i = 1, N_COUNTS do
-                local v = c[COUNTS[i]]
+        for i = 1, #damaged do
+                set_aside('meta:' .. damaged[i][1], damaged[i][2])
+        end
+        for i = 1, #COUNTS do
+                local v = num(c[COUNTS[i]])
                 if v ~= was[i] then
                         fields[#fields + 1] = COUNTS[i]
-                        fields[#fields + 1] = num(v)
+                        fields[#fields + 1] = v
                 end
         end
         if #fields > 0 then
                 call('HSET', M, unpack(fields))
         end
-        if bad > 0 then
-                call('HINCRBY', M, 'bad', bad)
-        end
-        if #drops > 0 then
-                call('UNLINK', unpack(drops))
+        for i = 1, #drops, 1000 do
+                call('UNLINK', unpack(drops, i, math.min(i + 999, #drops)))
         end
 end
