@@ -94,7 +94,7 @@ end
 
 local function drop_lease(e)
         leases[e] = nil
-        for _, f in ipairs({'t', 's', 'b', 'r', 'n', 'e'}) do
+        for _, f in ipairs({'t', 's', 'b', 'r', 'n', 'e', 'i'}) do
                 call('HDEL', M, 'l:' .. e .. ':' .. f)
         end
 end

@@ -77,13 +77,14 @@ if RARE then
                 end
         end
 
-        -- T: name, endpoint, what it was before.  START.
+        -- T: name, endpoint, what it was before, process.  START.  One that is repeated finds its own epoch.
         function run.T()
-                local name, endpoint, was = take(3)
+                local name, endpoint, was, process = take(4)
                 read_all()
                 if was ~= '0' then
                         for x, l in pairs(leases) do
-                                if l.n == name and younger(x, was) and not expired(l) then
+                                if l.n == name and younger(x, was) and not expired(l) and
+                                        (process == '0' or l.i ~= process) then
                                         return {EXISTS}
                                 end
                         end
@@ -100,7 +101,8 @@ if RARE then
                 if younger(us, e) then
                         e = us
                 end
-                write_lease(e, {t = num(tick), s = '0', b = num(restarts), r = num(restarts), n = name, e = endpoint})
+                write_lease(e, {t = num(tick), s = '0', b = num(restarts), r = num(restarts), n = name, e = endpoint,
+                        i = process})
                 write_part(e, e, 1)
                 put('epoch', e)
                 put_schema()
@@ -121,7 +123,7 @@ if RARE then
                         if not l then
                                 return FENCED
                         elseif tonumber(l.b) == restarts then
-                                write_lease(E, {t = l.t, s = l.s, b = l.b, r = num(restarts), n = l.n, e = l.e})
+                                write_lease(E, {t = l.t, s = l.s, b = l.b, r = num(restarts), n = l.n, e = l.e, i = l.i})
                         end
                         return 0
                 end
@@ -140,7 +142,7 @@ if RARE then
                 end
                 local before = l and l.s or '0'
                 local new = {t = num(tick), s = before, b = num(restarts), r = l and l.r or '',
-                             n = l and l.n or name, e = l and l.e or endpoint}
+                             n = l and l.n or name, e = l and l.e or endpoint, i = l and l.i}
                 if not l or tonumber(l.b) ~= restarts then
                         new.s, new.r = cursor, num(restarts - 1)
                         put('pending', '1')
