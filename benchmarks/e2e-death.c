@@ -11,20 +11,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <faas/faas.h>
 
 #include "programs.h"
 
 #define LIVENESS 3 /* the default */
-
-static double now(void) {
-        struct timespec t;
-
-        clock_gettime(CLOCK_MONOTONIC_RAW, &t);
-        return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
 
 static int compare(const void *a, const void *b) {
         double x = *(const double *)a, y = *(const double *)b;
@@ -44,9 +36,10 @@ static int one(int sig, unsigned heartbeat_ms, int tcp, double *ret_s) {
         const struct faas_task t = {.function = "sleep", .payload = "1000", .payload_len = 4};
         struct faas_client *c = NULL;
         struct faas_stats s = {0};
+        const struct programs_cfg cfg = {.mode = "push", .tcp = tcp, .heartbeat_ms = heartbeat_ms};
         struct programs p;
         double start = 0;
-        int r = programs_start(&p, "push", tcp, heartbeat_ms, 0);
+        int r = programs_start(&p, &cfg);
 
         if (!r)
                 r = programs_worker(&p, 1);
@@ -57,12 +50,12 @@ static int one(int sig, unsigned heartbeat_ms, int tcp, double *ret_s) {
         while (!r && !s.running)
                 r = ask(c, &s);
         if (!r) {
-                start = now();
+                start = programs_now();
                 kill(p.workers[0], sig);
         }
         while (!r && !s.lost_workers)
                 r = ask(c, &s);
-        *ret_s = now() - start;
+        *ret_s = programs_now() - start;
         faas_client_close(c);
         programs_end(&p);
         return r;
@@ -72,9 +65,10 @@ static int one(int sig, unsigned heartbeat_ms, int tcp, double *ret_s) {
 static int restart(unsigned heartbeat_ms, int tcp, double *ret_s) {
         struct faas_client *c = NULL;
         struct faas_stats s = {0};
+        const struct programs_cfg cfg = {.mode = "push", .tcp = tcp, .heartbeat_ms = heartbeat_ms};
         struct programs p;
         double start = 0;
-        int r = programs_start(&p, "push", tcp, heartbeat_ms, 0);
+        int r = programs_start(&p, &cfg);
 
         if (!r)
                 r = programs_worker(&p, 1);
@@ -84,13 +78,13 @@ static int restart(unsigned heartbeat_ms, int tcp, double *ret_s) {
                 r = ask(c, &s);
         c = faas_client_close(c);
         if (!r) {
-                programs_kill(p.dispatcher);
-                start = now();
-                r = programs_dispatcher(&p) || faas_client_open(&c, p.url, NULL, NULL);
+                programs_kill(p.dispatchers[0]);
+                start = programs_now();
+                r = programs_dispatcher(&p, 0) || faas_client_open(&c, p.url, NULL, NULL);
         }
         for (s.workers = 0; !r && !s.workers;)
                 r = ask(c, &s);
-        *ret_s = now() - start;
+        *ret_s = programs_now() - start;
         faas_client_close(c);
         programs_end(&p);
         return r;

@@ -4,10 +4,11 @@
  *
  * Uses the public headers only, and the real programs.  One JSON line per run on standard output.
  *
- *   e2e-remote [--smoke] [--mode push|pull|local] [--workers N] [--slots N] [--tasks N] [--single
- * N]
+ *   e2e-remote [--smoke] [--mode push|pull|local] [--store memory|redis|URL]
+ *              [--fsync everysec|always|no] [--workers N] [--slots N] [--tasks N] [--single N]
  *              [--bytes N] [--sleep SECONDS] [--rounds N] [--mix N] [--heartbeat MS] [--tcp]
  *
+ * --store redis: in a redis-server of its own, on a unix socket, with an append-only file.
  * --workers: processes, of --slots each (local: the dispatcher has them all).  --sleep: instead,
  * --rounds (5) tasks of that length for each slot, from the first submit to the last result; --mix:
  * with so many no-ops for each of them, in random order.  Then no slot should be idle while a
@@ -16,7 +17,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <faas/faas.h>
 
@@ -26,17 +26,10 @@
 #define IN_FLIGHT 4096
 
 struct options {
-        const char *mode, *sleep;
+        const char *mode, *store, *fsync, *sleep;
         unsigned workers, slots, tasks, single, bytes, rounds, mix, heartbeat_ms;
         int tcp;
 };
-
-static double now(void) {
-        struct timespec t;
-
-        clock_gettime(CLOCK_MONOTONIC_RAW, &t);
-        return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
 
 static int fail(const char *what) {
         fprintf(stderr, "e2e-remote: %s: %s\n", what, faas_error_text());
@@ -81,12 +74,12 @@ run_single(struct faas_client *c, const struct faas_task *t, unsigned n, double 
         struct faas_id id;
 
         for (unsigned i = 0; v && i < n; i++) {
-                double start = now();
+                double start = programs_now();
                 if (faas_submit(c, t, &id) || faas_wait(c, &id, 60000, &r)) {
                         free(v);
                         return fail("one task");
                 }
-                v[i] = now() - start;
+                v[i] = programs_now() - start;
         }
         faas_result_clear(&r);
         if (!v)
@@ -100,14 +93,14 @@ run_single(struct faas_client *c, const struct faas_task *t, unsigned n, double 
 /* Until all slots are there. */
 static int await(struct faas_client *c, unsigned n_slots) {
         struct faas_stats s = {0};
-        double start = now();
+        double start = programs_now();
 
         while (s.slots < n_slots) {
                 if (faas_client_stats(c, &s))
                         return fail("stats");
-                if (now() - start > 30)
+                if (programs_now() - start > 30)
                         return fail("the workers do not come");
-                nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+                programs_sleep(0.001);
         }
         return 0;
 }
@@ -141,39 +134,52 @@ static int run_mix(struct faas_client *c, const struct options *o, unsigned n) {
         return failed;
 }
 
-static int measure(const struct options *o, struct faas_client *c) {
+/* Processor time of a process since then, in us for each task. */
+static double cost(pid_t pid, double since, unsigned tasks) {
+        return pid ? (programs_cpu(pid) - since) * 1e6 / tasks : 0;
+}
+
+static int measure(const struct options *o, const struct programs *p, struct faas_client *c) {
         static char payload[FAAS_PAYLOAD_MAX];
         struct faas_task t = {.function = "echo", .payload = payload, .payload_len = o->bytes};
-        double start, seconds, p50 = 0;
+        double start, seconds, redis, dispatcher, p50 = 0;
 
         if (o->sleep) {
                 unsigned n = o->rounds * o->workers * o->slots;
                 t = (struct faas_task){
                         .function = "sleep", .payload = o->sleep, .payload_len = strlen(o->sleep)};
-                start = now();
+                start = programs_now();
                 if (o->mix ? run_mix(c, o, n) : run_many(c, &t, n))
                         return 1;
-                printf("{\"bench\": \"e2e-remote\", \"mode\": \"%s\", \"workers\": %u, "
-                       "\"slots\": %u, \"heartbeat_ms\": %u, \"tasks\": %u, \"mix\": %u, "
+                printf("{\"bench\": \"e2e-remote\", \"mode\": \"%s\", \"store\": \"%s\", "
+                       "\"workers\": %u, \"slots\": %u, \"heartbeat_ms\": %u, \"tasks\": %u, "
+                       "\"mix\": %u, "
                        "\"sleep\": %s, \"seconds\": %.4f}\n",
-                       o->mode, o->workers, o->slots, o->heartbeat_ms, n, o->mix, o->sleep,
-                       now() - start);
+                       o->mode, o->store, o->workers, o->slots, o->heartbeat_ms, n, o->mix,
+                       o->sleep, programs_now() - start);
                 return 0;
         }
         if (run_many(c, &t, o->tasks / 10 + 1)) /* warm */
                 return 1;
-        start = now();
+        redis = programs_cpu(p->redis.pid);
+        dispatcher = programs_cpu(p->dispatchers[0]);
+        start = programs_now();
         if (run_many(c, &t, o->tasks))
                 return 1;
-        seconds = now() - start;
+        seconds = programs_now() - start;
+        redis = cost(p->redis.pid, redis, o->tasks);
+        dispatcher = cost(p->dispatchers[0], dispatcher, o->tasks);
         if (o->single && run_single(c, &t, o->single, &p50))
                 return 1;
-        printf("{\"bench\": \"e2e-remote\", \"mode\": \"%s\", \"over\": \"%s\", \"workers\": %u, "
+        printf("{\"bench\": \"e2e-remote\", \"mode\": \"%s\", \"over\": \"%s\", \"store\": \"%s\", "
+               "\"fsync\": \"%s\", \"workers\": %u, "
                "\"slots\": %u, \"tasks\": %u, \"bytes\": %u, \"seconds\": %.4f, \"tasks_per_s\": "
                "%.0f, "
-               "\"single\": %u, \"single_p50_us\": %.1f}\n",
-               o->mode, o->tcp ? "tcp" : "ipc", o->workers, o->slots, o->tasks, o->bytes, seconds,
-               o->tasks / seconds, o->single, p50);
+               "\"dispatcher_us\": %.2f, \"redis_us\": %.2f, \"single\": %u, \"single_p50_us\": "
+               "%.1f}\n",
+               o->mode, o->tcp ? "tcp" : "ipc", o->store,
+               strcmp(o->store, "redis") == 0 ? o->fsync : "", o->workers, o->slots, o->tasks,
+               o->bytes, seconds, o->tasks / seconds, dispatcher, redis, o->single, p50);
         return 0;
 }
 
@@ -181,16 +187,21 @@ static int run(const struct options *o) {
         const struct faas_client_cfg cfg = {.struct_size = sizeof(cfg)};
         int local = strcmp(o->mode, "local") == 0;
         struct faas_client *c = NULL;
+        const struct programs_cfg programs = {.mode = o->mode,
+                                              .tcp = o->tcp,
+                                              .heartbeat_ms = o->heartbeat_ms,
+                                              .n_slots = local ? o->workers * o->slots : 0,
+                                              .store = o->store,
+                                              .fsync = o->fsync};
         struct programs p;
-        int r = programs_start(&p, o->mode, o->tcp, o->heartbeat_ms,
-                               local ? o->workers * o->slots : 0);
+        int r = programs_start(&p, &programs);
 
         for (unsigned i = 0; i < o->workers && !local && !r; i++)
                 r = programs_worker(&p, o->slots);
         if (!r && faas_client_open(&c, p.url, NULL, &cfg))
                 r = fail(p.url);
         if (!r)
-                r = await(c, o->workers * o->slots) || measure(o, c);
+                r = await(c, o->workers * o->slots) || measure(o, &p, c);
         faas_client_close(c);
         programs_end(&p);
         return r ? 1 : 0;
@@ -198,15 +209,19 @@ static int run(const struct options *o) {
 
 static int usage(void) {
         fprintf(stderr,
-                "usage: e2e-remote [--smoke] [--mode push|pull|local] [--workers N] [--slots N] "
-                "[--tasks N]\n                  [--single N] [--bytes N] [--sleep SECONDS] "
-                "[--rounds "
-                "N] [--heartbeat MS] [--tcp]\n");
+                "usage: e2e-remote [--smoke] [--mode push|pull|local] [--store memory|redis|URL]\n"
+                "                  [--fsync everysec|always|no] [--workers N] [--slots N] "
+                "[--tasks N]\n"
+                "                  [--single N] [--bytes N] [--sleep SECONDS] [--rounds N] "
+                "[--mix N]\n"
+                "                  [--heartbeat MS] [--tcp]\n");
         return 2;
 }
 
 int main(int argc, char **argv) {
         struct options o = {.mode = "push",
+                            .store = "memory",
+                            .fsync = "everysec",
                             .workers = 4,
                             .slots = 1,
                             .tasks = 1000000,
@@ -221,6 +236,13 @@ int main(int argc, char **argv) {
                        {"--tasks", &o.tasks},     {"--single", &o.single},
                        {"--bytes", &o.bytes},     {"--rounds", &o.rounds},
                        {"--mix", &o.mix},         {"--heartbeat", &o.heartbeat_ms}};
+
+        const struct {
+                const char *name, **to;
+        } texts[4] = {{"--mode", &o.mode},
+                      {"--store", &o.store},
+                      {"--fsync", &o.fsync},
+                      {"--sleep", &o.sleep}};
 
         for (int i = 1; i < argc; i++) {
                 const char *next = i + 1 < argc ? argv[i + 1] : NULL;
@@ -237,14 +259,13 @@ int main(int argc, char **argv) {
                 if (!next)
                         return usage();
                 i++;
-                if (strcmp(argv[i - 1], "--mode") == 0) {
-                        o.mode = next;
+                for (k = 0; k < 4 && strcmp(argv[i - 1], texts[k].name) != 0; k++)
+                        ;
+                if (k < 4) {
+                        *texts[k].to = next;
                         continue;
                 }
-                if (strcmp(argv[i - 1], "--sleep") == 0) {
-                        o.sleep = next;
-                        continue;
-                }
+                k = 0;
                 while (k < sizeof(numbers) / sizeof(numbers[0]) &&
                        strcmp(argv[i - 1], numbers[k].name) != 0)
                         k++;

@@ -1,6 +1,6 @@
 #!/bin/sh
-# demo.sh - shows what libfaas does: one task; thousands, with slots and workers killed on the way;
-# how fast
+# demo.sh - shows what libfaas does: one task; thousands, with slots, workers and a dispatcher killed
+# on the way; how fast
 #
 # Needs a built tree in build/ (./dev demo).  Leaves no process and no file behind.
 set -eu
@@ -96,6 +96,49 @@ for mode in push pull; do
         distributed $mode
 done
 
+# A Redis, two dispatchers that share it, four workers and a client that know both.
+over_redis() {
+        store=redis+unix://$scratch/redis.sock
+        redis-server --port 0 --unixsocket "$scratch/redis.sock" --dir "$scratch" --save '' --appendonly yes \
+                --appendfsync always >"$scratch/redis.log" &
+        started=$!
+        url=
+        for i in 1 2; do
+                "$build/tools/faas-dispatcher" --listen "ipc://$scratch/d$i" --store "$store" --wait-store 20 \
+                        --lease 600 --log-level error &
+                eval "d$i=$!"
+                started="$started $!"
+                url=$url${url:+,}ipc://$scratch/d$i
+        done
+        for i in 1 2 3 4; do
+                "$build/tools/faas-worker" --slots 1 --load "$build/examples/sha256-module.so" \
+                        --log-level error "$url" &
+                started="$started $!"
+        done
+        "$build/tools/faas" --url "$url" map sha256 <"$scratch/names" >"$scratch/redis" &
+        client=$!
+        started="$started $client"
+        until [ -s "$scratch/redis" ] || ! kill -0 "$client" 2>/dev/null; do :; done
+        # The one that has accepted the tasks.
+        victim=$d1 other=2
+        "$build/tools/faas" --url "ipc://$scratch/d2" stats | grep -q '^accepted  *0$' || victim=$d2 other=1
+        kill -9 "$victim"
+        clear_bar
+        echo "kill -9 $victim: the dispatcher that had accepted the tasks is dead"
+        wait "$client"
+        compare "$scratch/redis"
+        "$build/tools/faas" --url "ipc://$scratch/d$other" workers
+        for pid in $started; do kill "$pid" 2>/dev/null || :; done
+        wait 2>/dev/null || :
+        started=
+}
+if "$build/tools/faas-dispatcher" --store redis: 2>&1 | grep -q 'without Redis'; then
+        say "redis: this build is without it (no hiredis)"
+else
+        say "redis: the same with two dispatchers over one Redis (appendfsync always) and 4 workers"
+        over_redis
+fi
+
 say "no-op tasks, 16 bytes in and out"
 printf '%-22s %9s %9s %10s %14s\n' mode tasks seconds tasks/s 'one alone, us'
 row() {
@@ -113,3 +156,8 @@ for mode in local push pull; do
         "$build/benchmarks/e2e-remote" --mode $mode --workers 4 --tasks 200000 --single 2000 >"$scratch/line"
         row "$mode, 4 $([ $mode = local ] && echo slots || echo workers)"
 done
+# Only if it was built with Redis.
+if "$build/benchmarks/e2e-remote" --mode push --store redis --fsync everysec --workers 4 --tasks 200000 --single 2000 \
+        >"$scratch/line" 2>"$scratch/why"; then
+        row "push, redis everysec"
+fi

@@ -20,21 +20,18 @@ static const char help[] =
         "Takes tasks from clients and gives them to workers, or runs them itself.\n"
         "  -m, --mode MODE        push (default), pull, or local: run them here\n"
         "  -p, --port PORT        --listen tcp://127.0.0.1:PORT; 0: a free one\n"
-        "      --listen URL       tcp://ADDRESS:PORT (default tcp://127.0.0.1:5555), with\n"
-        "                         * as PORT for a free one, or ipc:///PATH\n"
-        "  -w, --slots N          local: tasks at a time (default: number of CPUs)\n"
-        "      --load FILE.so     local: functions from a shared object; may be repeated\n"
-        "      --store URL        where tasks are kept: memory: (default), or\n"
-        "                         redis://[user:password@]HOST[:PORT][/DB][?prefix=NAME],\n"
+        "      --listen URL       (tcp://127.0.0.1:5555) tcp://ADDRESS:PORT, ipc:///PATH\n"
+        "  -w, --slots N, --load FILE.so  local: tasks at a time; functions, repeatable\n"
+        "      --store URL        where tasks are kept ($FAAS_STORE, else memory:), or\n"
+        "                         redis://[USER:PASSWORD@]HOST[:PORT][/DB][?prefix=NAME],\n"
         "                         redis+unix:///PATH[?prefix=NAME]\n"
-        "      --name NAME        of this dispatcher in its store (default: host and URL)\n"
-        "      --wait-store SECONDS   wait so long for the store to be there (default: 0)\n"
-        "      --lease MS         who is silent for so long is taken over from (default: 3000)\n"
+        "      --wait-store SECONDS  wait so long for the store to be there\n"
+        "      --name NAME        of this dispatcher in its store (host and URL)\n"
+        "      --lease MS         who is silent so long is taken over from (3000)\n"
         "      --backlog-bytes N  memory for tasks that wait; more stays in Redis (256M)\n"
         "      --allow-eviction   use a Redis that may evict keys\n"
-        "      --heartbeat MS     beat after so much silence (default: 1000)\n"
-        "      --liveness N       a worker silent for N beats is dead (default: 3)\n"
-        "      --max-strikes N    dead slots or workers one task may cost (default: 3)\n"
+        "      --heartbeat MS, --liveness N  between beats; dead after N (1000, 3)\n"
+        "      --max-strikes N    dead slots or workers one task may cost (3)\n"
         "      --queue-tasks N, --queue-bytes N    limits of tasks not done, and of their\n"
         "      --window-tasks N, --window-bytes N  bytes (K, M, G): of all, of one client\n"
         "      --result-bytes N, --result-ttl SECONDS  how long results are kept\n"
@@ -42,8 +39,7 @@ static const char help[] =
         "      --print-url        print the real URL to standard output when ready\n"
         "      --json             messages as JSON objects\n"
         "  -h, --help, --version  print this, or the version, and exit\n"
-        "SIGTERM, SIGINT: the first drains, the second ends at once.\n"
-        "exit codes: 0 stopped; 1 error; 2 wrong usage\n";
+        "SIGTERM: drain; twice: end.  Exit codes: 0 stopped; 1 error; 2 wrong usage\n";
 
 enum {
         OPT_MODE,
@@ -240,14 +236,21 @@ static void raise_limit(void) {
         }
 }
 
+/* A mode or a scheme that nobody knows is FAAS_E_NOENT, as is a module that is not there. */
+static bool is_usage(const struct settings *s, int r) {
+        return r == -EINVAL || (r == FAAS_E_NOENT && !s->n_modules);
+}
+
 static int run(const struct settings *s) {
         struct faas_dispatcher *d = NULL;
         int status;
         int r = faas_dispatcher_new(&d, &s->cfg);
 
+        if (r == FAAS_E_CANCELLED) /* by a signal, while it waited for the store */
+                return FA_EXIT_OK;
         if (r) {
                 fa_say_error("%s", faas_error_text());
-                return r == -EINVAL ? FA_EXIT_USAGE : FA_EXIT_ERROR;
+                return is_usage(s, r) ? FA_EXIT_USAGE : FA_EXIT_ERROR;
         }
         status = say_ready(s, faas_dispatcher_url(d));
         while (status == FA_EXIT_OK && r == 0)
@@ -261,12 +264,13 @@ static int run(const struct settings *s) {
 }
 
 int main(int argc, char **argv) {
+        const char *store = getenv("FAAS_STORE"); /* NOLINT(concurrency-mt-unsafe) */
         struct settings s = {.cfg = FAAS_DISPATCHER_CFG_INIT, .level = FAAS_LOG_INFO};
         int option;
 
         fa_say_init("faas-dispatcher");
         s.cfg.transport = "push";
-        s.cfg.store = "memory:";
+        s.cfg.store = store && *store ? store : "memory:";
         while ((option = fa_options_next(argc, argv, options, help)) >= 0)
                 set(&s, option, optarg);
         if (optind < argc)

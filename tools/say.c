@@ -133,9 +133,26 @@ void fa_say(enum faas_log_level level, const char *fmt, ...) {
         va_end(args);
 }
 
-void fa_say_ready(const char *url, const char *mode, const char *store) {
-        char text[LINE_MAX_LEN];
+void fa_url_shown(char *to, size_t size, const char *url) {
+        const char *scheme = strstr(url, "://");
+        const char *rest = scheme ? scheme + 3 : url;
+        const char *at = memrchr(rest, '@', strcspn(rest, "/?"));
+        char *value;
 
+        (void)snprintf(to, size, "%.*s%s", (int)(rest - url), url, at ? at + 1 : rest);
+        value = strstr(to, "password=");
+        if (value) {
+                value += strlen("password=");
+                memmove(value, value + strcspn(value, "&"),
+                        strlen(value + strcspn(value, "&")) + 1);
+        }
+}
+
+void fa_say_ready(const char *url, const char *mode, const char *store_url) {
+        char text[LINE_MAX_LEN];
+        char store[LINE_MAX_LEN / 2];
+
+        fa_url_shown(store, sizeof(store), store_url);
         (void)snprintf(text, sizeof(text), "listening on %s, %s, store %s", url, mode, store);
         if (!as_json) {
                 write_line(FAAS_LOG_INFO, text);

@@ -42,8 +42,11 @@ void fa_say(enum faas_log_level level, const char *fmt, ...) __attribute__((form
 /* Says what is wrong with the command line and ends the program with FA_EXIT_USAGE. */
 _Noreturn void fa_usage(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
+/* A URL as it may be shown: without what stands before an @, and without a password=. */
+void fa_url_shown(char *to, size_t size, const char *url);
+
 /* "listening on URL, MODE, store STORE"; who waits for it in a script takes --print-url. */
-void fa_say_ready(const char *url, const char *mode, const char *store);
+void fa_say_ready(const char *url, const char *mode, const char *store_url);
 
 /* Standard output so far is written: FA_EXIT_OK; else says why not: FA_EXIT_ERROR. */
 int fa_flush(void);

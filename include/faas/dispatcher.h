@@ -91,7 +91,7 @@ struct faas_dispatcher_cfg {
  *         FAAS_E_EXISTS, FAAS_E_LIMIT of functions, modules and slots as in faas_client_open();
  *         the store: FAAS_E_UNAVAILABLE it is not there, or loads its data; FAAS_E_VERSION a Redis
  *         before 6.2, or another version's data; -EACCES a wrong password, or a right is missing;
- *         -EINVAL no such database, it may evict keys, other data under our names, or no Redis;
+ *         -ENOTSUP no such database, it may evict keys, other data under our names, or no Redis;
  *         FAAS_E_CANCELLED cfg.stop_fd was readable before it was there;
  *         -EADDRINUSE somebody listens there; -EACCES, -EADDRNOTAVAIL; -EINVAL a malformed URL or
  *         @cfg; -EBADF, -EPERM cfg.stop_fd cannot be polled; "local": -ENOENT, -ECHILD, -ETIMEDOUT,
@@ -121,7 +121,8 @@ int faas_dispatcher_step(struct faas_dispatcher *d, int timeout_ms);
  * The first call drains: new tasks are refused with FAAS_E_UNAVAILABLE, accepted ones run to their
  * end and their clients are told; when none is left, or by the second call, the peers are told
  * goodbye and faas_dispatcher_step() returns FAAS_E_GONE.  With "memory:" what has not ended by
- * then is lost.
+ * then is lost.  A store that others share keeps it, so there only what workers hold is waited for;
+ * what waits is taken over, or goes on when this dispatcher is started again.
  *
  * Blocking: never.
  */

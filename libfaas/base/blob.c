@@ -70,11 +70,24 @@ int fa_blob_wrap(struct fa_blob **ret,
         return 0;
 }
 
+void fa_blob_inside(struct fa_blob *b, const uint8_t *p, size_t len, const uint32_t *count) {
+        b->refs = FA_BLOB_INSIDE | (uint32_t)((const char *)b - (const char *)count);
+        b->len = (uint32_t)len;
+        b->p = p;
+}
+
 struct fa_blob *fa_blob_unref(struct fa_blob *b) {
+        uint32_t *count;
+
         if (!b)
                 return NULL;
-        assert(b->refs > 0);
-        if (--b->refs == 0) {
+        count = fa_blob_count(b);
+        assert(*count > 0);
+        if (--*count > 0)
+                return NULL;
+        if (count != &b->refs) {
+                free(count);
+        } else {
                 if (b->release)
                         b->release(b->owner);
                 free(b);

@@ -11,9 +11,10 @@
 #include <stdint.h>
 
 struct fa_blob {
-        uint32_t refs;
+        uint32_t refs; /* FA_BLOB_INSIDE and a distance: it is counted with what it stands in */
         uint32_t len;
-        const uint8_t *p;             /* len bytes and a NUL behind them if made by fa_blob_new() */
+        const uint8_t *p; /* len bytes and a NUL behind them if made by fa_blob_new(), _inside() */
+        /* What follows is not there with FA_BLOB_INSIDE. */
         void (*release)(void *owner); /* NULL: nothing to do, the bytes follow or are static */
         void *owner;
 };
@@ -40,9 +41,25 @@ int fa_blob_wrap(struct fa_blob **ret,
                  void (*release)(void *owner),
                  void *owner);
 
+#define FA_BLOB_INSIDE (1u << 31)
+#define FA_BLOB_INSIDE_SIZE offsetof(struct fa_blob, release)
+
+/*
+ * A blob in the first FA_BLOB_INSIDE_SIZE bytes at b, which lie in an allocation that begins with a
+ * count of type uint32_t.  Its references are counted there; with the last one the allocation is
+ * freed, so it must hold nothing else.  The bytes p are in it too.
+ */
+void fa_blob_inside(struct fa_blob *b, const uint8_t *p, size_t len, const uint32_t *count);
+
+static inline uint32_t *fa_blob_count(struct fa_blob *b) {
+        return b->refs & FA_BLOB_INSIDE
+                       ? (uint32_t *)(void *)((char *)b - (b->refs & ~FA_BLOB_INSIDE))
+                       : &b->refs;
+}
+
 static inline struct fa_blob *fa_blob_ref(struct fa_blob *b) {
         if (b)
-                b->refs++;
+                ++*fa_blob_count(b);
         return b;
 }
 

@@ -10,7 +10,9 @@
 
 #include "core/disp-private.h"
 
-#define SWEEP_NS FA_NS_PER_S /* notices are hints; a sweep each second guarantees */
+#define SWEEP_NS FA_NS_PER_S        /* what is elsewhere is read again each second */
+#define SOON_NS (20 * FA_NS_PER_MS) /* and sooner when somebody has just come to wait for it, */
+#define SOON_MAX 1024               /* unless there are so many */
 
 static void accepted(struct fa_disp *d, struct peer *p, const struct faas_id *id, uint8_t state) {
         struct fa_msg *m;
@@ -26,11 +28,10 @@ static void accepted(struct fa_disp *d, struct peer *p, const struct faas_id *id
 }
 
 void fa_disp_tell_accepted(struct fa_disp *d, struct task *t, uint8_t state) {
-        struct fa_list *it;
-        struct fa_list *tmp;
+        struct waiter *w;
+        struct waiter *tmp;
 
-        fa_list_for_each_safe (it, tmp, &t->waiters) {
-                struct waiter *w = fa_list_entry(it, struct waiter, in_task);
+        fa_disp_for_waiters(w, tmp, t) {
                 if (w->submitted) {
                         w->submitted = false;
                         accepted(d, w->peer, &t->node.key, state);
@@ -71,21 +72,20 @@ void fa_disp_tell_done(struct fa_disp *d,
                        uint8_t state,
                        const struct fa_outcome *o) {
         bool last = state >= FAAS_COMPLETED; /* final, or NOT_FOUND, GONE */
-        struct fa_list *it;
-        struct fa_list *tmp;
+        struct waiter *w;
+        struct waiter *tmp;
 
-        fa_list_for_each_safe (it, tmp, &t->waiters) {
-                struct waiter *w = fa_list_entry(it, struct waiter, in_task);
+        fa_disp_for_waiters(w, tmp, t) {
                 if (!last && !w->once)
                         continue;
-                done(d, w->peer, &t->node.key, state, w->silent ? NULL : o, t->strikes);
+                done(d, w->peer, &t->node.key, state, w->silent ? NULL : o, t->run->strikes);
                 fa_disp_waiter_drop(w);
         }
 }
 
 static uint8_t public_state(const struct task *t) {
         if (t->state == TASK_FINAL)
-                return t->outcome.status;
+                return t->run->outcome.status;
         return t->state == TASK_HANDED || t->state == TASK_FINISHING ? FAAS_RUNNING : FAAS_QUEUED;
 }
 
@@ -110,7 +110,7 @@ submit_again(struct fa_disp *d, struct peer *p, struct task *t, const struct fa_
         }
         if (t->state == TASK_FINAL) {
                 accepted(d, p, &it->id, 0);
-                done(d, p, &it->id, t->outcome.status, &t->outcome, t->strikes);
+                done(d, p, &it->id, t->run->outcome.status, &t->run->outcome, t->run->strikes);
                 return;
         }
         w = fa_disp_waiter_add(t, p, false);
@@ -136,11 +136,10 @@ void fa_disp_read_record(struct fa_disp *d, struct task *t) {
  */
 void fa_disp_refuse(struct fa_disp *d, struct task *t, int found) {
         uint8_t why = d->draining ? FAAS_E_UNAVAILABLE : FAAS_E_LIMIT;
-        struct fa_list *it;
-        struct fa_list *tmp;
+        struct waiter *w;
+        struct waiter *tmp;
 
-        fa_list_for_each_safe (it, tmp, &t->waiters) {
-                struct waiter *w = fa_list_entry(it, struct waiter, in_task);
+        fa_disp_for_waiters(w, tmp, t) {
                 if (!w->submitted)
                         continue;
                 d->stats.refused++;
@@ -225,13 +224,13 @@ on_wait(struct fa_disp *d, struct peer *p, const struct fa_msg *m, const struct 
         struct waiter *w;
 
         if (t && t->state == TASK_FINAL) {
-                done(d, p, &it->id, t->outcome.status, &t->outcome, t->strikes);
+                done(d, p, &it->id, t->run->outcome.status, &t->run->outcome, t->run->strikes);
                 return;
         }
         /* One that is being written as accepted or as ended is told when it is. */
         if (t && once && t->state != TASK_ELSEWHERE && t->state != TASK_ACCEPTING &&
             t->state != TASK_FINISHING) {
-                done(d, p, &it->id, public_state(t), NULL, t->strikes);
+                done(d, p, &it->id, public_state(t), NULL, t->run->strikes);
                 return;
         }
         if (!once && (!t || t->state == TASK_ELSEWHERE) && fa_disp_spilled(d, p, &it->id)) {
@@ -252,7 +251,7 @@ on_wait(struct fa_disp *d, struct peer *p, const struct fa_msg *m, const struct 
         if (t->state == TASK_ELSEWHERE)
                 fa_disp_read_record(d, t);
         else if (!once)
-                done(d, p, &it->id, public_state(t), NULL, t->strikes);
+                done(d, p, &it->id, public_state(t), NULL, t->run->strikes);
 }
 
 /* A running one is stopped too: what its worker says of it later is stale. */
@@ -267,8 +266,8 @@ static void on_cancel(struct fa_disp *d, struct peer *p, const struct fa_item *i
         if (!t || (t->state != TASK_QUEUED && t->state != TASK_HANDED &&
                    t->state != TASK_INHERITED && t->state != TASK_STORED))
                 return; /* nothing to stop here; STATUS tells what became of it */
-        worker = t->state == TASK_HANDED ? t->worker : NULL;
-        fence = t->fence;
+        worker = t->state == TASK_HANDED ? t->run->worker : NULL;
+        fence = t->run->fence;
         fa_disp_finish(d, t, &fence, &o, NULL);
         if (!worker || t->state != TASK_FINISHING)
                 return;
@@ -304,6 +303,11 @@ static void on_beat(struct fa_disp *d, struct peer *p) {
         out->held = (uint32_t)(p->n_waiters + p->spilled.n);
 }
 
+static void sweep_soon(struct fa_disp *d, uint64_t now_ns) {
+        d->sweep_ns = SOON_NS;
+        d->sweep_at_ns = FA_MIN(d->sweep_at_ns, now_ns + SOON_NS);
+}
+
 void fa_disp_client_msg(struct fa_disp *d,
                         struct peer *p,
                         const struct fa_msg *m,
@@ -312,6 +316,8 @@ void fa_disp_client_msg(struct fa_disp *d,
         fa_disp_client_here(d, p);
         if (m->type == FA_MSG_BEAT)
                 on_beat(d, p);
+        else if (m->type == FA_MSG_WAIT)
+                sweep_soon(d, now_ns);
         else if (m->type == FA_MSG_QUERY)
                 fa_disp_report(d, p, m->what, now_ns);
         for (uint32_t i = 0; i < m->n_items; i++) {
@@ -336,13 +342,15 @@ void fa_disp_client_msg(struct fa_disp *d,
         }
 }
 
-/* Reads again what is elsewhere. */
+/* Reads again what is elsewhere, at growing distances after somebody has begun to wait there. */
 void fa_disp_sweep(struct fa_disp *d, uint64_t now_ns) {
+        bool few = d->n_in[TASK_ELSEWHERE] <= SOON_MAX;
         struct fa_list *it;
 
         if (now_ns < d->sweep_at_ns)
                 return;
         fa_list_for_each (it, &d->elsewhere)
                 fa_disp_read_record(d, fa_list_entry(it, struct task, link));
-        d->sweep_at_ns = now_ns + SWEEP_NS;
+        d->sweep_ns = FA_MIN(2 * d->sweep_ns, (uint64_t)SWEEP_NS);
+        d->sweep_at_ns = now_ns + (few && d->sweep_ns ? d->sweep_ns : SWEEP_NS);
 }

@@ -99,30 +99,44 @@ void fa_disp_load(struct fa_disp *d, uint64_t now_ns) {
         }
 }
 
-/* A record of a partition of mine, seen in the store: it joins my tasks. */
-static void adopt(struct fa_disp *d, struct task *t, const struct fa_record *rec, uint64_t now_ns) {
+static bool history(struct fa_disp *d, struct task *t, const struct fa_record *rec) {
+        if (!rec->strikes && !rec->retries && !rec->strike_fence.partition)
+                return true;
+        if (!fa_disp_run(d, t))
+                return false;
+        t->run->strikes = rec->strikes;
+        t->run->retries = rec->retries;
+        t->run->strike_fence = rec->strike_fence;
+        return true;
+}
+
+/* A record of a partition of mine, seen in the store: it joins my tasks.  false: no memory. */
+static bool adopt(struct fa_disp *d, struct task *t, const struct fa_record *rec, uint64_t now_ns) {
         struct part *part = fa_disp_part(d, rec->partition);
 
-        if (!part || !rec->spec || fa_disp_task_spec(d, t, rec->spec, part))
-                return;
+        if (!part || !rec->spec)
+                return true;
+        if (!history(d, t, rec))
+                return false;
+        if (fa_disp_task_spec(d, t, rec->spec, part))
+                return true; /* too many functions: nobody runs it */
         t->client = rec->client;
-        t->strikes = rec->strikes;
-        t->retries = rec->retries;
-        t->strike_fence = rec->strike_fence;
         part->n_out -= part->n_out > 0;
         fa_disp_task_move(d, t, TASK_INHERITED);
         t->at_ns = now_ns;
         fa_disp_tell_accepted(d, t, 0);
         fa_disp_waiter_back(d, t);
-        if (t->want && fa_disp_wanted(d, t, now_ns))
-                return;
+        if (t->run->want && fa_disp_wanted(d, t, now_ns))
+                return true;
         if (!rec->hinted || !fa_rule(HINT))
                 fa_disp_queue(d, t, false); /* never handed out: no worker can have it */
+        return true;
 }
 
 /* false: no memory. */
 static bool load_record(struct fa_disp *d, const struct fa_record *rec, uint64_t now_ns) {
         struct task *t = fa_disp_task_find(d, &rec->id);
+        bool done = true;
 
         if (!t)
                 t = fa_disp_task_new(d, &rec->id, TASK_ELSEWHERE);
@@ -131,9 +145,9 @@ static bool load_record(struct fa_disp *d, const struct fa_record *rec, uint64_t
         if (t->state == TASK_STORED)
                 fa_disp_queue(d, t, false);
         else if (t->state == TASK_ELSEWHERE || t->state == TASK_ACCEPTING)
-                adopt(d, t, rec, now_ns);
+                done = adopt(d, t, rec, now_ns);
         (void)fa_disp_stub_drop(d, t);
-        return true;
+        return done;
 }
 
 /* All of it that is open is in memory. */
@@ -185,8 +199,8 @@ void fa_disp_elsewhere(struct fa_disp *d,
         if (t->state != TASK_ELSEWHERE)
                 fa_disp_task_move(d, t, TASK_ELSEWHERE);
         fa_disp_tell_accepted(d, t, 0);
-        if (part && (part->whole || t->want)) {
-                adopt(d, t, rec, now_ns);
+        if (part && (part->whole || t->run->want)) {
+                (void)adopt(d, t, rec, now_ns); /* without memory: it is read again */
         } else {
                 fa_disp_unwanted(d, t, rec);
                 fa_disp_tell_done(d, t, FAAS_QUEUED, NULL);
@@ -253,4 +267,52 @@ void fa_disp_retain_again(struct fa_disp *d, uint64_t now_ns) {
                 fa_list_entry(it, struct task, link)->at_ns = now_ns;
         fa_list_for_each (it, &d->stored)
                 fa_list_entry(it, struct task, link)->at_ns = now_ns;
+}
+
+/* ---- partitions of former epochs, when nothing is left in them ---- */
+
+/* Long enough for what still travels: a late result of it is nobody's then. */
+static uint64_t drop_after(const struct fa_disp *d) {
+        return 4 * d->cfg.tick_ns * d->cfg.lease_ticks;
+}
+
+/*
+ * With each start of a dispatcher there is a partition more.  TICKs that are sent from now on do
+ * not name one that is to be dropped, and none that does is on its way.
+ */
+void fa_disp_parts_tick(struct fa_disp *d, uint64_t now_ns) {
+        struct fa_list *it;
+
+        fa_list_for_each (it, &d->parts) {
+                struct part *p = fa_list_entry(it, struct part, link);
+                struct fa_op *op;
+                if (p == d->home || p->dropping)
+                        continue;
+                if (!p->whole || p->loading || p->n_tasks || d->rebinding)
+                        p->empty_ns = 0;
+                else if (!p->empty_ns)
+                        p->empty_ns = now_ns;
+                else if (now_ns - p->empty_ns >= drop_after(d) &&
+                         (op = fa_disp_op(d, FA_OP_DROP))) {
+                        op->partition = p->partition;
+                        p->dropping = true;
+                }
+        }
+}
+
+void fa_disp_dropped(struct fa_disp *d, const struct fa_op *op) {
+        struct part *p = fa_disp_part(d, op->partition);
+
+        if (!p || !p->dropping)
+                return;
+        p->dropping = false;
+        p->empty_ns = 0;
+        if (op->r || p->n_tasks) {
+                make_partial(d, p); /* the store knows of something: it is read again */
+                p->cursor = 0;
+                return;
+        }
+        d->n_partial -= !p->whole;
+        fa_list_remove(&p->link);
+        free(p);
 }

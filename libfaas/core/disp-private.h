@@ -25,15 +25,15 @@ enum task_state {
 
 /* Whoever wants to hear of a task; the first one is embedded in the task. */
 struct waiter {
-        struct fa_list in_task;
         struct fa_list in_peer;
-        struct peer *peer; /* NULL: the embedded one is free */
-        struct task *task;
-        bool submitted; /* waits for ACCEPTED */
-        bool once;      /* STATUS: one answer, no more */
-        bool silent;    /* and without the result's bytes */
-        bool counted;   /* in its peer's window */
-        uint32_t bytes; /* of the task's payload, where it was known */
+        struct peer *peer;   /* NULL: the embedded one is free */
+        struct waiter *next; /* of the same task; after the embedded one come the others */
+        uint32_t bytes;      /* of the task's payload, where it was known */
+        bool submitted : 1;  /* waits for ACCEPTED */
+        bool once : 1;       /* STATUS: one answer, no more */
+        bool silent : 1;     /* and without the result's bytes */
+        bool counted : 1;    /* in its peer's window */
+        bool embedded : 1;
 };
 
 /* The tasks of one function: the unit of "may this worker run it?". */
@@ -50,11 +50,14 @@ struct part {
         uint64_t partition;
         uint64_t n; /* fences given in this generation */
         uint32_t gen;
-        bool whole;      /* all of it that is open is in memory */
-        bool loading;    /* a LOAD is unanswered */
-        bool again;      /* ... whose answer does not count */
-        uint64_t cursor; /* nothing at or before it is missing in memory */
-        uint64_t n_out;  /* about how many are missing, as far as I have accepted them */
+        bool whole;        /* all of it that is open is in memory */
+        bool loading;      /* a LOAD is unanswered */
+        bool again;        /* ... whose answer does not count */
+        uint64_t cursor;   /* nothing at or before it is missing in memory */
+        uint32_t n_tasks;  /* tasks of it in memory */
+        bool dropping;     /* a DROP is unanswered: to TICK it is mine no more */
+        uint64_t empty_ns; /* since when there is nothing in it; 0: there is */
+        uint64_t n_out;    /* about how many are missing, as far as I have accepted them */
 };
 
 /* What is to be done with a task that is only in the store, when its record has been read. */
@@ -65,27 +68,37 @@ struct want {
         bool cancel;
 };
 
+/* What only a task has that was handed out, or that has a history; the others share one that is all
+ * zero (fa_disp_no_run). */
+struct run {
+        struct run *next;    /* d->spare */
+        struct want *want;   /* ELSEWHERE: or NULL */
+        uint64_t given_ns;   /* HANDED: since when */
+        struct peer *worker; /* HANDED: who has it; FINISHING: whom to tell, or NULL */
+        struct fa_fence fence, strike_fence;
+        struct fa_outcome outcome; /* FINAL, FINISHING */
+        uint64_t listed;           /* session in whose REGISTER it stood last */
+        uint32_t strikes, retries, unstarted;
+        bool started; /* HANDED: it runs */
+        bool hinted;  /* HANDED: its HINT is written, or will not be */
+};
+
+/* One that waits takes few bytes, because there may be millions: benchmarks/core-memory. */
 struct task {
         struct fa_map_node node; /* the id */
         struct fa_list link;     /* class queue; worker's held; worker's finishing; d->stored,
                                     ->inherited, ->finals, ->elsewhere */
-        struct fa_list waiters;
         struct waiter w0;
         struct fa_spec *spec; /* NULL when ELSEWHERE */
-        struct class *class;
-        struct part *part;   /* NULL when ELSEWHERE */
-        struct want *want;   /* ELSEWHERE: or NULL */
-        uint64_t client;     /* incarnation of its submitter; 0: not known */
-        struct peer *worker; /* HANDED: who has it; FINISHING: whom to tell, or NULL */
-        struct fa_fence fence, strike_fence;
-        struct fa_outcome outcome; /* FINAL, FINISHING */
-        uint64_t order;            /* QUEUED: by acceptance */
-        uint64_t at_ns;            /* STORED, FINAL, INHERITED, HANDED: since when */
-        uint64_t listed;           /* session in whose REGISTER it stood last */
-        uint32_t strikes, retries, unstarted;
+        struct part *part;    /* NULL when ELSEWHERE */
+        uint64_t client;      /* incarnation of its submitter; 0: not known */
+        struct run *run;      /* never NULL */
+        union {
+                uint64_t order; /* by acceptance: QUEUED, and what was; 0: not given yet */
+                uint64_t at_ns; /* STORED, FINAL, INHERITED: since when */
+        };
+        uint16_t class; /* index of */
         uint8_t state;
-        bool started;   /* HANDED: it runs */
-        bool hinted;    /* HANDED: its HINT is written, or will not be */
         bool collected; /* FINAL: its submitter has it; kept only to be written again */
         bool reading;   /* ELSEWHERE: a GET is unanswered */
 };
@@ -138,7 +151,7 @@ struct fa_disp {
         struct fa_list peers, ready, ahead, given, hinting, parts;
         struct fa_list stored, inherited, finals, elsewhere; /* tasks in these states */
         struct part *home;
-        struct class *classes;
+        struct class *classes, *class_at[FA_FUNCTIONS_MAX * 8];
         uint32_t n_classes;
         uint64_t n_in[_TASK_STATE_N]; /* tasks in each state */
         uint64_t queued_bytes;        /* of those QUEUED and INHERITED; with a budget only */
@@ -157,6 +170,7 @@ struct fa_disp {
         uint32_t unanswered;
         uint64_t seq, answered_seq;
         uint64_t tick_at_ns, sweep_at_ns;
+        uint64_t sweep_ns;   /* until the next sweep but one; it doubles */
         uint64_t hint_at_ns; /* no HINT is due before; FA_NEVER: none at all */
         enum {
                 OWES_NOTHING,
@@ -165,13 +179,19 @@ struct fa_disp {
         } owes; /* rebinding: said when memory is there */
         uint64_t owes_at_ns;
         uint64_t phase;
+        struct run *spare; /* to be used again */
+        uint32_t n_spare;
         struct fa_disp_stats stats;
 };
 
 /* disp-task.c: the life of a task */
+extern const struct run fa_disp_no_run;
 struct task *fa_disp_task_find(const struct fa_disp *d, const struct faas_id *id);
 struct task *fa_disp_task_new(struct fa_disp *d, const struct faas_id *id, enum task_state state);
 void fa_disp_task_free(struct fa_disp *d, struct task *t);
+void fa_disp_tasks_free(struct fa_disp *d);
+/* Has it a run of its own, or can have one?  false: no memory. */
+bool fa_disp_run(struct fa_disp *d, struct task *t);
 void fa_disp_task_move(struct fa_disp *d, struct task *t, enum task_state to);
 int fa_disp_task_spec(struct fa_disp *d, struct task *t, struct fa_spec *spec, struct part *part);
 void fa_disp_queue(struct fa_disp *d, struct task *t, bool front);
@@ -191,13 +211,12 @@ void fa_disp_final(struct fa_disp *d,
                    const struct fa_outcome *o,
                    const struct fa_fence *fence,
                    uint64_t now_ns);
-void fa_disp_hold(struct fa_disp *d,
+bool fa_disp_hold(struct fa_disp *d,
                   struct peer *p,
                   struct task *t,
                   const struct fa_fence *fence,
                   uint64_t now_ns);
 void fa_disp_unhold(struct fa_disp *d, struct task *t);
-void fa_disp_hint_tick(struct fa_disp *d, uint64_t now_ns);
 size_t fa_disp_task_cost(const struct task *t);
 struct class *fa_disp_class(struct fa_disp *d, struct fa_slice name);
 
@@ -232,6 +251,14 @@ bool fa_disp_flooded(const struct fa_disp *d, const struct peer *p, size_t len);
 struct waiter *fa_disp_waiter_add(struct task *t, struct peer *p, bool once);
 void fa_disp_waiter_drop(struct waiter *w);
 void fa_disp_waiters_drop(struct task *t);
+
+static inline struct waiter *fa_disp_waiters(const struct task *t) {
+        return t->w0.peer ? fa_unconst(&t->w0) : t->w0.next;
+}
+/* w may be dropped in the body. */
+#define fa_disp_for_waiters(w, tmp, t)                                                             \
+        for ((w) = fa_disp_waiters(t); (w) && ((tmp) = (w)->next, true); (w) = (tmp))
+
 bool fa_disp_stub_drop(struct fa_disp *d, struct task *t); /* true: it is gone */
 void fa_disp_client_here(struct fa_disp *d, struct peer *p);
 void fa_disp_client_close(struct fa_disp *d, struct peer *p);
@@ -240,6 +267,10 @@ bool fa_disp_spilled(const struct fa_disp *d, const struct peer *p, const struct
 void fa_disp_waiters_leave(struct fa_disp *d, struct task *t, uint64_t client, size_t len);
 void fa_disp_waiter_back(struct fa_disp *d, struct task *t);
 void fa_disp_spilled_forget(struct fa_disp *d);
+
+/* disp-hint.c */
+void fa_disp_hint_plan(struct fa_disp *d, struct peer *p, struct task *t, uint64_t now_ns);
+void fa_disp_hint_tick(struct fa_disp *d, uint64_t now_ns);
 
 /* disp-want.c */
 /* Must the store be asked for this task, to judge a hand-out of it? */
@@ -254,6 +285,8 @@ void fa_disp_want_free(struct fa_disp *d, struct task *t);
 struct part *fa_disp_part_add(struct fa_disp *d, uint64_t partition, uint32_t gen, bool whole);
 void fa_disp_load(struct fa_disp *d, uint64_t now_ns);
 void fa_disp_loaded(struct fa_disp *d, const struct fa_op *op, uint64_t now_ns);
+void fa_disp_parts_tick(struct fa_disp *d, uint64_t now_ns);
+void fa_disp_dropped(struct fa_disp *d, const struct fa_op *op);
 void fa_disp_loads_again(struct fa_disp *d);
 void fa_disp_elsewhere(struct fa_disp *d,
                        struct task *t,
@@ -283,7 +316,7 @@ void fa_disp_store_lost(struct fa_disp *d);
 void fa_disp_rebind_tick(struct fa_disp *d, uint64_t now_ns);
 void fa_disp_rebound(struct fa_disp *d, const struct fa_op *op, uint64_t now_ns);
 void fa_disp_restored(struct fa_disp *d, const struct fa_op *op, uint64_t now_ns);
-struct fa_owned *fa_disp_owned_list(const struct fa_disp *d, size_t *ret_n);
+struct fa_owned *fa_disp_owned_list(const struct fa_disp *d, bool all, size_t *ret_n);
 
 /* disp.c */
 struct faas_id fa_disp_key(uint64_t number);

@@ -12,8 +12,9 @@
 #define AGAIN_NS (10 * FA_NS_PER_MS)
 #define RESTORE_MAX 256 /* records of one group */
 
-/* The partitions that I believe to be mine; NULL: no memory. */
-struct fa_owned *fa_disp_owned_list(const struct fa_disp *d, size_t *ret_n) {
+/* The partitions that I believe to be mine, or not those that I am about to drop; NULL: no memory.
+ */
+struct fa_owned *fa_disp_owned_list(const struct fa_disp *d, bool all, size_t *ret_n) {
         struct fa_owned *v;
         struct fa_list *it;
         size_t n = 0;
@@ -26,7 +27,8 @@ struct fa_owned *fa_disp_owned_list(const struct fa_disp *d, size_t *ret_n) {
         *ret_n = 0;
         fa_list_for_each (it, &d->parts) {
                 const struct part *p = fa_list_entry(it, struct part, link);
-                v[(*ret_n)++] = (struct fa_owned){p->partition, d->epoch, p->gen};
+                if (all || !p->dropping)
+                        v[(*ret_n)++] = (struct fa_owned){p->partition, d->epoch, p->gen};
         }
         return v;
 }
@@ -34,7 +36,7 @@ struct fa_owned *fa_disp_owned_list(const struct fa_disp *d, size_t *ret_n) {
 /* false: no memory. */
 static bool bind(struct fa_disp *d) {
         size_t n;
-        struct fa_owned *owned = fa_disp_owned_list(d, &n);
+        struct fa_owned *owned = fa_disp_owned_list(d, true, &n);
         struct fa_op *op = owned ? fa_disp_control_op(d, FA_OP_REBIND) : NULL;
 
         if (!op) {
@@ -65,7 +67,7 @@ static struct fa_op *restore_op(struct fa_disp *d, struct fa_group **g, size_t b
 }
 
 static bool restore(struct fa_disp *d, struct fa_group **g, const struct task *t) {
-        size_t bytes = fa_blob_len(t->spec->payload) + fa_blob_len(t->outcome.payload);
+        size_t bytes = fa_blob_len(t->spec->payload) + fa_blob_len(t->run->outcome.payload);
         struct fa_op *op = restore_op(d, g, bytes);
 
         if (!op)
@@ -74,14 +76,14 @@ static bool restore(struct fa_disp *d, struct fa_group **g, const struct task *t
         op->partition = t->part->partition;
         op->client = t->client;
         op->spec = fa_spec_ref(t->spec);
-        op->strikes = t->strikes;
-        op->retries = t->retries;
-        op->fence = t->strike_fence;
+        op->strikes = t->run->strikes;
+        op->retries = t->run->retries;
+        op->fence = t->run->strike_fence;
         op->state = FAAS_QUEUED;
         if (t->state == TASK_FINAL) {
-                op->state = t->outcome.status;
-                op->fence = t->fence;
-                fa_outcome_ref(&op->outcome, &t->outcome);
+                op->state = t->run->outcome.status;
+                op->fence = t->run->fence;
+                fa_outcome_ref(&op->outcome, &t->run->outcome);
         }
         op = t->collected ? fa_disp_op(d, FA_OP_FORGET) : NULL;
         if (op)

@@ -170,9 +170,9 @@ static void write_finish(struct fa_disp *d, const struct task *t) {
                 return; /* its worker sends the result again, and its client asks */
         op->id = t->node.key;
         op->partition = t->part->partition;
-        op->fence = t->fence;
-        op->strikes = t->strikes;
-        fa_outcome_ref(&op->outcome, &t->outcome);
+        op->fence = t->run->fence;
+        op->strikes = t->run->strikes;
+        fa_outcome_ref(&op->outcome, &t->run->outcome);
 }
 
 static void on_finish(struct fa_disp *d, const struct fa_op *op, uint64_t now_ns) {
@@ -271,6 +271,9 @@ static int on_op(struct fa_disp *d, const struct fa_op *op, uint64_t now_ns) {
         case FA_OP_TAKE:
                 on_take(d, op);
                 break;
+        case FA_OP_DROP:
+                fa_disp_dropped(d, op);
+                break;
         case FA_OP_LOAD:
                 fa_disp_loaded(d, op, now_ns);
                 break;
@@ -320,7 +323,8 @@ void fa_disp_store_tick(struct fa_disp *d, uint64_t now_ns) {
         if (!d->epoch || d->ticking || now_ns < d->tick_at_ns || d->cfg.tick_ns == FA_NEVER)
                 return;
         d->tick_at_ns = now_ns + d->cfg.tick_ns;
-        owned = fa_disp_owned_list(d, &n);
+        fa_disp_parts_tick(d, now_ns);
+        owned = fa_disp_owned_list(d, false, &n);
         /* Out of the sequence: time must go on also while groups wait for others to bind again. */
         op = owned ? fa_disp_control_op(d, FA_OP_TICK) : NULL;
         if (!op) {

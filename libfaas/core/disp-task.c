@@ -25,6 +25,58 @@ static const uint8_t legal[_TASK_STATE_N] = {
         [TASK_ELSEWHERE] = B(TASK_INHERITED) | B(TASK_ACCEPTING),
 };
 
+#define SPARE_MAX 1024
+
+const struct run fa_disp_no_run;
+
+static struct run *no_run(void) {
+        return fa_unconst(&fa_disp_no_run);
+}
+
+bool fa_disp_run(struct fa_disp *d, struct task *t) {
+        struct run *r = d->spare;
+
+        if (t->run != no_run())
+                return true;
+        if (r) {
+                d->spare = r->next;
+                d->n_spare--;
+                *r = fa_disp_no_run;
+        } else {
+                r = calloc(1, sizeof(*r));
+        }
+        if (!r)
+                return false;
+        t->run = r;
+        return true;
+}
+
+static void run_drop(struct fa_disp *d, struct task *t) {
+        struct run *r = t->run;
+
+        if (r == no_run())
+                return;
+        t->run = no_run();
+        fa_outcome_deinit(&r->outcome);
+        if (d->n_spare == SPARE_MAX) {
+                free(r);
+                return;
+        }
+        r->next = d->spare;
+        d->spare = r;
+        d->n_spare++;
+}
+
+/* It waits again: what is still to be known of it? */
+static void run_ended(struct fa_disp *d, struct task *t) {
+        const struct run *r = t->run;
+
+        if (!r->strikes && !r->retries && !r->unstarted && !r->strike_fence.partition)
+                run_drop(d, t);
+        else
+                t->run->started = false;
+}
+
 struct task *fa_disp_task_find(const struct fa_disp *d, const struct faas_id *id) {
         struct fa_map_node *n = fa_map_find(&d->tasks, id);
 
@@ -37,12 +89,13 @@ struct task *fa_disp_task_new(struct fa_disp *d, const struct faas_id *id, enum 
         if (!t)
                 return NULL;
         t->node.key = *id;
+        t->run = no_run();
         if (fa_map_insert(&d->tasks, &t->node)) {
                 free(t);
                 return NULL;
         }
         fa_list_init(&t->link);
-        fa_list_init(&t->waiters);
+        t->w0.embedded = true;
         t->state = (uint8_t)state;
         d->n_in[state]++;
         if (state == TASK_ELSEWHERE)
@@ -63,27 +116,55 @@ static void budget(struct fa_disp *d, const struct task *t, bool in) {
         d->queued_bytes += in ? fa_disp_task_cost(t) : -(uint64_t)fa_disp_task_cost(t);
 }
 
-void fa_disp_task_free(struct fa_disp *d, struct task *t) {
+static void set_part(struct task *t, struct part *p) {
+        if (t->part)
+                t->part->n_tasks--;
+        t->part = p;
+        if (p)
+                p->n_tasks++;
+}
+
+/* All but its place in the map. */
+static void task_deinit(struct fa_disp *d, struct task *t) {
         fa_disp_waiters_drop(t);
         fa_disp_want_free(d, t);
         d->n_in[t->state]--;
         budget(d, t, false);
         fa_disp_unhold(d, t);
         fa_list_remove(&t->link);
-        fa_map_remove(&d->tasks, &t->node);
+        set_part(t, NULL);
         fa_spec_unref(t->spec);
-        fa_outcome_deinit(&t->outcome);
+        run_drop(d, t);
         free(t);
         d->stats.n_tasks--;
 }
 
+void fa_disp_task_free(struct fa_disp *d, struct task *t) {
+        fa_map_remove(&d->tasks, &t->node);
+        task_deinit(d, t);
+}
+
+/* At the end: they are many, and taking each out of the map would look through it for each. */
+void fa_disp_tasks_free(struct fa_disp *d) {
+        size_t it = 0;
+
+        for (struct fa_map_node *n; (n = fa_map_next(&d->tasks, &it));)
+                task_deinit(d, fa_container_of(n, struct task, node));
+        fa_map_deinit(&d->tasks);
+        while (d->spare) {
+                struct run *r = d->spare;
+                d->spare = r->next;
+                free(r);
+        }
+}
+
 /* The worker that has it has it no more. */
 void fa_disp_unhold(struct fa_disp *d, struct task *t) {
-        struct peer *p = t->worker;
+        struct peer *p = t->run->worker;
 
         if (!p || t->state != TASK_HANDED)
                 return;
-        t->worker = NULL;
+        t->run->worker = NULL;
         p->n_held--;
         if (p->unhinted == &t->link)
                 p->unhinted = t->link.next == &p->held ? NULL : t->link.next;
@@ -92,19 +173,23 @@ void fa_disp_unhold(struct fa_disp *d, struct task *t) {
 }
 
 /* It has it, under this fence: before those without a HINT, because somebody else made the hand-out
- * and may have written it. */
-void fa_disp_hold(struct fa_disp *d,
+ * and may have written it.  false: no memory. */
+bool fa_disp_hold(struct fa_disp *d,
                   struct peer *p,
                   struct task *t,
                   const struct fa_fence *fence,
                   uint64_t now_ns) {
+        if (!fa_disp_run(d, t))
+                return false;
         fa_disp_task_move(d, t, TASK_HANDED);
-        t->fence = *fence;
-        t->worker = p;
-        t->at_ns = now_ns;
-        t->hinted = true;
+        t->run->fence = *fence;
+        t->run->worker = p;
+        t->order = 0;
+        t->run->given_ns = now_ns;
+        t->run->hinted = true;
         fa_list_push_back(p->unhinted ? p->unhinted : &p->held, &t->link);
         p->n_held++;
+        return true;
 }
 
 void fa_disp_task_move(struct fa_disp *d, struct task *t, enum task_state to) {
@@ -122,7 +207,7 @@ void fa_disp_task_move(struct fa_disp *d, struct task *t, enum task_state to) {
                 fa_list_push_back(&d->stored, &t->link);
                 break;
         case TASK_QUEUED:
-                t->started = false;
+                run_ended(d, t);
                 break;
         case TASK_INHERITED:
                 fa_list_push_back(&d->inherited, &t->link);
@@ -133,8 +218,9 @@ void fa_disp_task_move(struct fa_disp *d, struct task *t, enum task_state to) {
         case TASK_ELSEWHERE:
                 fa_list_push_back(&d->elsewhere, &t->link);
                 t->spec = fa_spec_unref(t->spec);
-                t->worker = NULL;
-                t->part = NULL;
+                set_part(t, NULL);
+                t->order = 0;
+                run_drop(d, t);
                 break;
         default:
                 break;
@@ -147,12 +233,13 @@ struct class *fa_disp_class(struct fa_disp *d, struct fa_slice name) {
         for (c = d->classes; c; c = c->next)
                 if (c->name_len == name.len && memcmp(c->name, name.p, name.len) == 0)
                         return c;
-        if (d->n_classes == FA_FUNCTIONS_MAX * 8)
+        if (d->n_classes == FA_ARRAY_SIZE(d->class_at))
                 return NULL; /* names come from peers: bounded */
         c = calloc(1, sizeof(*c));
         if (!c)
                 return NULL;
         c->index = d->n_classes++;
+        d->class_at[c->index] = c;
         c->name_len = (uint8_t)name.len;
         memcpy(c->name, name.p, name.len);
         fa_list_init(&c->queue);
@@ -170,20 +257,22 @@ int fa_disp_task_spec(struct fa_disp *d, struct task *t, struct fa_spec *spec, s
         fa_spec_ref(spec);
         fa_spec_unref(t->spec);
         t->spec = spec;
-        t->class = c;
-        t->part = part;
+        t->class = (uint16_t)c->index;
+        set_part(t, part);
         return 0;
 }
 
 /* front: it waited before. */
 void fa_disp_queue(struct fa_disp *d, struct task *t, bool front) {
+        bool first = t->state == TASK_STORED || t->state == TASK_INHERITED || !t->order;
+
         fa_disp_task_move(d, t, TASK_QUEUED);
-        if (!t->order)
+        if (first)
                 t->order = ++d->order;
         if (front)
-                fa_list_push_front(&t->class->queue, &t->link);
+                fa_list_push_front(&d->class_at[t->class]->queue, &t->link);
         else
-                fa_list_push_back(&t->class->queue, &t->link);
+                fa_list_push_back(&d->class_at[t->class]->queue, &t->link);
 }
 
 static bool offers(const struct peer *p, const struct class *c) {
@@ -205,76 +294,28 @@ static struct task *oldest_for(const struct fa_disp *d, const struct peer *p) {
         return best;
 }
 
-static bool hint(struct fa_disp *d, struct task *t) {
-        struct fa_op *op = fa_disp_op(d, FA_OP_HINT);
-
-        if (!op)
-                return false;
-        op->id = t->node.key;
-        op->partition = t->part->partition;
-        t->hinted = true;
-        return true;
-}
-
-/* It is out: is HINT written at once, later, or not at all? */
-static void plan_hint(struct fa_disp *d, struct peer *p, struct task *t, uint64_t now_ns) {
-        t->at_ns = now_ns;
-        t->hinted = d->cfg.hint_after_ns == FA_NEVER;
-        if (t->hinted || (!d->cfg.hint_after_ns && hint(d, t)))
-                return;
-        if (!p->unhinted)
-                p->unhinted = &t->link;
-        if (fa_list_empty(&p->hinting))
-                fa_list_push_back(&d->hinting, &p->hinting);
-        d->hint_at_ns = FA_MIN(d->hint_at_ns, now_ns + d->cfg.hint_after_ns);
-}
-
-/* Those of one worker that are due. */
-static void hint_due(struct fa_disp *d, struct peer *p, uint64_t now_ns) {
-        while (p->unhinted) {
-                struct task *t = fa_list_entry(p->unhinted, struct task, link);
-                uint64_t at = t->at_ns + d->cfg.hint_after_ns;
-                if (!t->hinted && (at > now_ns || !hint(d, t))) {
-                        d->hint_at_ns = FA_MIN(d->hint_at_ns, at);
-                        return;
-                }
-                p->unhinted = t->link.next == &p->held ? NULL : t->link.next;
-        }
-        fa_list_remove(&p->hinting);
-}
-
-/* Writes the HINTs whose time has come.  Under load this looks at each worker once in
- * .hint_after_ns, and at what is due: most hand-outs have ended by then. */
-void fa_disp_hint_tick(struct fa_disp *d, uint64_t now_ns) {
-        struct fa_list *it;
-        struct fa_list *tmp;
-
-        if (now_ns < d->hint_at_ns)
-                return;
-        d->hint_at_ns = FA_NEVER;
-        fa_list_for_each_safe (it, tmp, &d->hinting)
-                hint_due(d, fa_list_entry(it, struct peer, hinting), now_ns);
-}
-
 static bool give(struct fa_disp *d, struct peer *p, struct task *t, uint64_t now_ns) {
         struct fa_msg *m;
-        struct fa_item *it = fa_outbox_item(&d->outbox, &p->lane, FA_MSG_TASK, p->incarnation,
-                                            p->session, fa_blob_len(t->spec->payload), 0, &m);
+        struct fa_item *it;
 
+        if (!fa_disp_run(d, t))
+                return false;
+        it = fa_outbox_item(&d->outbox, &p->lane, FA_MSG_TASK, p->incarnation, p->session,
+                            fa_blob_len(t->spec->payload), 0, &m);
         if (!it)
                 return false;
         fa_disp_task_move(d, t, TASK_HANDED);
-        t->fence = (struct fa_fence){t->part->partition, t->part->gen, ++t->part->n};
-        t->worker = p;
-        t->listed = p->session;
+        t->run->fence = (struct fa_fence){t->part->partition, t->part->gen, ++t->part->n};
+        t->run->worker = p;
+        t->run->listed = p->session;
         fa_list_push_back(&p->held, &t->link);
         p->n_held++;
         it->id = t->node.key;
-        it->fence = t->fence;
+        it->fence = t->run->fence;
         fa_spec_fill(t->spec, it);
         m->seq = ++p->sent_seq;
         d->stats.handed_out++;
-        plan_hint(d, p, t, now_ns);
+        fa_disp_hint_plan(d, p, t, now_ns);
         return true;
 }
 
@@ -326,20 +367,20 @@ void fa_disp_finish(struct fa_disp *d,
                     const struct fa_fence *fence,
                     const struct fa_outcome *o,
                     struct peer *tell) {
-        struct fa_op *op = fa_disp_op(d, FA_OP_FINISH);
+        struct fa_op *op = fa_disp_run(d, t) ? fa_disp_op(d, FA_OP_FINISH) : NULL;
 
         if (!op)
                 return;
         op->id = t->node.key;
         op->partition = t->part->partition;
         op->fence = *fence;
-        op->strikes = t->strikes;
+        op->strikes = t->run->strikes;
         fa_outcome_ref(&op->outcome, o);
         fa_disp_task_move(d, t, TASK_FINISHING);
-        fa_outcome_deinit(&t->outcome);
-        fa_outcome_ref(&t->outcome, o);
-        t->fence = *fence;
-        t->worker = tell;
+        fa_outcome_deinit(&t->run->outcome);
+        fa_outcome_ref(&t->run->outcome, o);
+        t->run->fence = *fence;
+        t->run->worker = tell;
         if (tell)
                 fa_list_push_back(&tell->finishing, &t->link);
         if (!fa_rule(COMMIT_FIRST)) {
@@ -355,11 +396,11 @@ void fa_disp_final(struct fa_disp *d,
                    const struct fa_outcome *o,
                    const struct fa_fence *fence,
                    uint64_t now_ns) {
-        if (t->worker)
-                fa_disp_answer(d, t->worker,
-                               fa_fence_eq(fence, &t->fence) ? FA_MSG_ACK : FA_MSG_STALE,
-                               &t->node.key, &t->fence);
-        t->worker = NULL;
+        if (t->run->worker)
+                fa_disp_answer(d, t->run->worker,
+                               fa_fence_eq(fence, &t->run->fence) ? FA_MSG_ACK : FA_MSG_STALE,
+                               &t->node.key, &t->run->fence);
+        t->run->worker = NULL;
         fa_disp_tell_done(d, t, o->status, o);
         if (!d->cfg.retain_ns || !fa_rule(KEEP_FINALS)) {
                 fa_disp_task_free(d, t);
@@ -367,9 +408,9 @@ void fa_disp_final(struct fa_disp *d,
         }
         struct fa_outcome keep;
         fa_outcome_ref(&keep, o);
-        fa_outcome_deinit(&t->outcome);
-        t->outcome = keep;
-        t->fence = *fence;
+        fa_outcome_deinit(&t->run->outcome);
+        t->run->outcome = keep;
+        t->run->fence = *fence;
         t->at_ns = now_ns;
         fa_disp_task_move(d, t, TASK_FINAL);
 }
@@ -381,9 +422,9 @@ static void requeue(struct fa_disp *d, struct task *t, bool write) {
         if (op) {
                 op->id = t->node.key;
                 op->partition = t->part->partition;
-                op->strikes = t->strikes;
-                op->retries = t->retries;
-                op->fence = t->strike_fence;
+                op->strikes = t->run->strikes;
+                op->retries = t->run->retries;
+                op->fence = t->run->strike_fence;
         }
         d->stats.requeued++;
         if (t->state !=
@@ -399,15 +440,17 @@ void fa_disp_strike(struct fa_disp *d,
                     struct task *t,
                     const struct fa_fence *fence,
                     const struct fa_outcome *o) {
-        t->strike_fence = *fence;
+        if (!fa_disp_run(d, t))
+                return; /* it was inherited, and waits until it is queued */
+        t->run->strike_fence = *fence;
         if (o->failure == FAAS_FAILURE_FUNCTION) {
-                t->retries++;
+                t->run->retries++;
                 requeue(d, t, true);
                 return;
         }
-        t->strikes++;
+        t->run->strikes++;
         d->stats.strikes++;
-        if (t->strikes >= (t->spec->max_strikes ? t->spec->max_strikes : d->cfg.max_strikes))
+        if (t->run->strikes >= (t->spec->max_strikes ? t->spec->max_strikes : d->cfg.max_strikes))
                 fa_disp_finish(d, t, fence, o, NULL);
         else
                 requeue(d, t, true);
@@ -417,11 +460,12 @@ void fa_disp_strike(struct fa_disp *d,
  */
 void fa_disp_lost(struct fa_disp *d, struct task *t, enum faas_failure failure, const char *text) {
         struct fa_outcome o = FA_OUTCOME_NULL;
-        struct fa_fence fence = t->fence;
-        bool blame = text && (t->started || !fa_rule(STRIKE_STARTED));
+        struct fa_fence fence = t->run->fence;
+        bool blame = text && (t->run->started || !fa_rule(STRIKE_STARTED));
 
         /* A task that kills its worker before anyone hears of its start must end too. */
-        if (text && !t->started && ++t->unstarted >= d->cfg.unstarted_max && fa_rule(UNSTARTED_MAX))
+        if (text && !t->run->started && ++t->run->unstarted >= d->cfg.unstarted_max &&
+            fa_rule(UNSTARTED_MAX))
                 blame = true;
         if (!blame) {
                 requeue(d, t, false);

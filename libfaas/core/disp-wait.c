@@ -10,6 +10,17 @@
 
 #include "core/disp-private.h"
 
+/* One that is not embedded. */
+struct other {
+        struct waiter w; /* first */
+        struct task *task;
+};
+
+static struct task *task_of(struct waiter *w) {
+        return w->embedded ? fa_container_of(w, struct task, w0)
+                           : fa_container_of(w, struct other, w)->task;
+}
+
 static void count(struct waiter *w, bool yes) {
         struct peer *p = w->peer;
 
@@ -31,10 +42,10 @@ static void count(struct waiter *w, bool yes) {
 void fa_disp_window(struct task *t) {
         bool yes = t->state == TASK_QUEUED || t->state == TASK_HANDED ||
                    t->state == TASK_INHERITED || t->state == TASK_STORED;
-        struct fa_list *it;
+        struct waiter *w;
+        struct waiter *tmp;
 
-        fa_list_for_each (it, &t->waiters) {
-                struct waiter *w = fa_list_entry(it, struct waiter, in_task);
+        fa_disp_for_waiters(w, tmp, t) {
                 count(w, yes && !w->once);
         }
 }
@@ -58,6 +69,8 @@ bool fa_disp_flooded(const struct fa_disp *d, const struct peer *p, size_t len) 
 }
 
 void fa_disp_waiter_drop(struct waiter *w) {
+        struct waiter *before;
+
         if (!w->peer)
                 return;
         w->peer->n_waiters -= !w->once;
@@ -65,22 +78,26 @@ void fa_disp_waiter_drop(struct waiter *w) {
         w->peer->all_bytes -= w->bytes;
         count(w, false);
         fa_list_remove(&w->in_peer);
-        fa_list_remove(&w->in_task);
         w->peer = NULL;
-        if (w != &w->task->w0)
-                free(w);
+        if (w->embedded)
+                return;
+        before = &task_of(w)->w0;
+        while (before->next != w)
+                before = before->next;
+        before->next = w->next;
+        free(w);
 }
 
 void fa_disp_waiters_drop(struct task *t) {
-        for (struct fa_list *l; (l = fa_list_first(&t->waiters));)
-                fa_disp_waiter_drop(fa_list_entry(l, struct waiter, in_task));
+        for (struct waiter *w; (w = fa_disp_waiters(t));)
+                fa_disp_waiter_drop(w);
 }
 
 static struct waiter *waiter_find(struct task *t, const struct peer *p, bool once) {
-        struct fa_list *it;
+        struct waiter *w;
+        struct waiter *tmp;
 
-        fa_list_for_each (it, &t->waiters) {
-                struct waiter *w = fa_list_entry(it, struct waiter, in_task);
+        fa_disp_for_waiters(w, tmp, t) {
                 if (w->peer == p && w->once == once)
                         return w;
         }
@@ -92,14 +109,23 @@ struct waiter *fa_disp_waiter_add(struct task *t, struct peer *p, bool once) {
 
         if (w)
                 return w;
-        w = t->w0.peer ? malloc(sizeof(*w)) : &t->w0;
-        if (!w)
-                return NULL;
-        *w = (struct waiter){.peer = p, .task = t, .once = once};
+        if (t->w0.peer) {
+                struct other *o = malloc(sizeof(*o));
+                if (!o)
+                        return NULL;
+                o->task = t;
+                w = &o->w;
+                *w = (struct waiter){.next = t->w0.next};
+                t->w0.next = w;
+        } else {
+                w = &t->w0;
+        }
+        w->peer = p;
+        w->submitted = w->silent = w->counted = false;
+        w->once = once;
         w->bytes = t->spec ? (uint32_t)fa_blob_len(t->spec->payload) : 0;
         p->n_all++;
         p->all_bytes += w->bytes;
-        fa_list_push_back(&t->waiters, &w->in_task);
         fa_list_push_back(&p->waiters, &w->in_peer);
         p->n_waiters += !once;
         fa_disp_window(t);
@@ -108,7 +134,7 @@ struct waiter *fa_disp_waiter_add(struct task *t, struct peer *p, bool once) {
 
 /* A stub is kept for those who wait for it, or for what is to be done with its record. */
 bool fa_disp_stub_drop(struct fa_disp *d, struct task *t) {
-        if (t->state != TASK_ELSEWHERE || !fa_list_empty(&t->waiters) || t->want)
+        if (t->state != TASK_ELSEWHERE || fa_disp_waiters(t) || t->run->want)
                 return false;
         fa_disp_task_free(d, t);
         return true;
@@ -155,7 +181,7 @@ void fa_disp_client_here(struct fa_disp *d, struct peer *p) {
 void fa_disp_client_close(struct fa_disp *d, struct peer *p) {
         for (struct fa_list *l; (l = fa_list_first(&p->waiters));) {
                 struct waiter *w = fa_list_entry(l, struct waiter, in_peer);
-                struct task *t = w->task;
+                struct task *t = task_of(w);
                 fa_disp_waiter_drop(w);
                 (void)fa_disp_stub_drop(d, t);
         }
@@ -172,11 +198,10 @@ bool fa_disp_spilled(const struct fa_disp *d, const struct peer *p, const struct
  * beats tell.
  */
 void fa_disp_waiters_leave(struct fa_disp *d, struct task *t, uint64_t client, size_t len) {
-        struct fa_list *it;
-        struct fa_list *tmp;
+        struct waiter *w;
+        struct waiter *tmp;
 
-        fa_list_for_each_safe (it, tmp, &t->waiters) {
-                struct waiter *w = fa_list_entry(it, struct waiter, in_task);
+        fa_disp_for_waiters(w, tmp, t) {
                 struct peer *p = w->peer;
                 if (w->once || w->submitted || p->incarnation != client)
                         continue;

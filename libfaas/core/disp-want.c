@@ -12,7 +12,8 @@
 #define WANTS_MAX 65536 /* at a time: beyond that it counts as lost on the way */
 
 bool fa_disp_unknown(const struct part *part, const struct task *t, const struct fa_fence *fence) {
-        return fa_rule(LOOK_UP) && !part->whole && (!t || t->state == TASK_ELSEWHERE) && fence->gen < part->gen;
+        return fa_rule(LOOK_UP) && !part->whole && (!t || t->state == TASK_ELSEWHERE) &&
+               fence->gen < part->gen;
 }
 
 /* The stub, with room for what is wanted of it; NULL: no memory. */
@@ -25,22 +26,25 @@ static struct want *want(struct fa_disp *d, const struct faas_id *id) {
                 t = fa_disp_task_new(d, id, TASK_ELSEWHERE);
         if (!t)
                 return NULL;
-        if (!t->want) {
-                t->want = calloc(1, sizeof(*t->want));
-                if (!t->want) {
+        if (!t->run->want) {
+                struct want *w = fa_disp_run(d, t) ? calloc(1, sizeof(*w)) : NULL;
+                if (!w) {
                         (void)fa_disp_stub_drop(d, t);
                         return NULL;
                 }
+                t->run->want = w;
                 d->n_wants++;
         }
         fa_disp_read_record(d, t);
-        return t->want;
+        return t->run->want;
 }
 
 void fa_disp_want_free(struct fa_disp *d, struct task *t) {
-        d->n_wants -= t->want != NULL;
-        free(t->want);
-        t->want = NULL;
+        if (!t->run->want)
+                return;
+        d->n_wants--;
+        free(t->run->want);
+        t->run->want = NULL;
 }
 
 void fa_disp_want_cancelled(struct fa_disp *d, const struct faas_id *id) {
@@ -84,8 +88,8 @@ void fa_disp_want_held(struct fa_disp *d, struct peer *p, const struct fa_item *
  */
 bool fa_disp_wanted(struct fa_disp *d, struct task *t, uint64_t now_ns) {
         const struct fa_outcome cancelled = {.status = FAAS_CANCELLED};
-        const struct want w = *t->want;
-        const struct fa_fence fence = t->fence;
+        const struct want w = *t->run->want;
+        const struct fa_fence fence = t->run->fence;
         struct peer *p = who(d, &w);
         bool good = p && !w.cancel && fa_disp_adoptable(t, &w.fence);
 
@@ -100,9 +104,10 @@ bool fa_disp_wanted(struct fa_disp *d, struct task *t, uint64_t now_ns) {
                 return good; /* the result comes again */
         if (p->session != w.session)
                 return false; /* it has told since that it does not hold it */
-        fa_disp_hold(d, p, t, &w.fence, now_ns);
-        t->listed = p->session;
-        t->started = w.started;
+        if (!fa_disp_hold(d, p, t, &w.fence, now_ns))
+                return true; /* it waits */
+        t->run->listed = p->session;
+        t->run->started = w.started;
         fa_disp_answer(d, p, FA_MSG_ADOPT, &t->node.key, &w.fence);
         fa_disp_ready(d, p);
         return true;
@@ -110,14 +115,14 @@ bool fa_disp_wanted(struct fa_disp *d, struct task *t, uint64_t now_ns) {
 
 /* It has ended (rec), is somebody else's, or is not there (rec NULL). */
 void fa_disp_unwanted(struct fa_disp *d, struct task *t, const struct fa_record *rec) {
-        struct peer *p = t->want ? who(d, t->want) : NULL;
+        struct peer *p = t->run->want ? who(d, t->run->want) : NULL;
 
         if (p)
                 fa_disp_answer(d, p,
                                rec && fa_state_final(rec->state) &&
-                                               fa_fence_eq(&rec->fence, &t->want->fence)
+                                               fa_fence_eq(&rec->fence, &t->run->want->fence)
                                        ? FA_MSG_ACK
                                        : FA_MSG_STALE,
-                               &t->node.key, &t->want->fence);
+                               &t->node.key, &t->run->want->fence);
         fa_disp_want_free(d, t);
 }

@@ -72,7 +72,7 @@ static void peer_free(struct fa_disp *d, struct peer *p) {
         fa_disp_client_close(d, p);
         while ((l = fa_list_first(&p->finishing))) {
                 fa_list_remove(l);
-                fa_list_entry(l, struct task, link)->worker = NULL;
+                fa_list_entry(l, struct task, link)->run->worker = NULL;
         }
         fa_list_remove(&p->ready);
         fa_list_remove(&p->given);
@@ -86,16 +86,11 @@ static void peer_free(struct fa_disp *d, struct peer *p) {
 }
 
 struct fa_disp *fa_disp_free(struct fa_disp *d) {
-        struct fa_map_node *n;
         struct fa_list *l;
-        size_t it = 0;
 
         if (!d)
                 return NULL;
-        while ((n = fa_map_next(&d->tasks, &it))) {
-                fa_disp_task_free(d, fa_container_of(n, struct task, node));
-                it = 0;
-        }
+        fa_disp_tasks_free(d);
         while ((l = fa_list_first(&d->peers)))
                 peer_free(d, fa_list_entry(l, struct peer, link));
         while ((l = fa_list_pop_front(&d->parts)))
@@ -116,7 +111,6 @@ struct fa_disp *fa_disp_free(struct fa_disp *d) {
                 fa_group_free(g);
         }
         fa_group_free(d->open);
-        fa_map_deinit(&d->tasks);
         fa_map_deinit(&d->peers_by_key);
         fa_map_deinit(&d->clients);
         fa_heap_deinit(&d->alive);

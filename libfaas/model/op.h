@@ -51,6 +51,8 @@ enum fa_op_kind {
                           writes nothing */
         FA_OP_GET,     /* read a record */
         FA_OP_FORGET,  /* its submitter has the result */
+        FA_OP_DROP, /* a partition of mine, not that of my own number, is forgotten: nothing in it
+                       is open */
         _FA_OP_N
 };
 
@@ -114,9 +116,10 @@ struct fa_op {
          * it too), and *rec tells what it says, but not to REQUEUE.  FAAS_E_NOENT: no such record.
          * FAAS_E_GONE: it was collected (a late copy of RESTORE answers 0).  FAAS_E_STALE: the
          * record belongs to another partition (FINISH), or the partition to somebody else than
-         * believed (TAKE).  FAAS_E_LIMIT: the store is full (ACCEPT).  -ENOMEM: this op was not
-         * done, or its answer is missing; the others of the group have run, and a new group may ask
-         * again.
+         * believed (TAKE), or not mine, or
+         * has open tasks (DROP).  Of one that is not there, DROP answers 0.  FAAS_E_LIMIT: the
+         * store is full (ACCEPT).  -ENOMEM: this op was not done, or its answer is missing; the
+         * others of the group have run, and a new group may ask again.
          */
         int r;
         struct faas_id id;

@@ -1,8 +1,9 @@
 /*
  * spec.c - what was submitted
  *
- * One allocation per task for everything but the payload, which is a blob of its own because it
- * travels on in messages.  Never changed after it is made.
+ * One allocation per task for everything but a payload that is not small.  That is a blob of its
+ * own, referred to, because it travels on in messages; a small one is copied, for less than a blob
+ * takes.  Never changed after it is made.
  */
 #include "model/spec.h"
 
@@ -10,9 +11,25 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/macros.h"
+
+#define INSIDE_MAX 64 /* bytes of a payload that is copied */
+
+_Static_assert(FA_BLOB_INSIDE_SIZE <= sizeof(((struct fa_spec *)NULL)->inside), "room for a blob");
+
+static void put_inside(struct fa_spec *s, char *to, const struct fa_blob *payload) {
+        memcpy(to, payload->p, payload->len);
+        to[payload->len] = 0;
+        s->payload = (struct fa_blob *)(void *)s->inside;
+        fa_blob_inside(s->payload, (const uint8_t *)to, payload->len, &s->refs);
+}
+
 int fa_spec_new(struct fa_spec **ret, const struct fa_item *it) {
         size_t n = it->function.len + it->queue.len + it->digest.len + 2;
-        struct fa_spec *s = malloc(sizeof(*s) + n);
+        size_t len = fa_blob_len(it->payload);
+        bool inside = len > 0 && len <= INSIDE_MAX;
+        struct fa_spec *s = malloc(
+                FA_MAX(sizeof(*s), offsetof(struct fa_spec, text) + n + (inside ? len + 1 : 0)));
 
         if (!s)
                 return -ENOMEM;
@@ -21,7 +38,7 @@ int fa_spec_new(struct fa_spec **ret, const struct fa_item *it) {
                 .timeout_ms = it->timeout_ms,
                 .max_strikes = it->max_strikes,
                 .max_retries = it->max_retries,
-                .payload = fa_blob_ref(it->payload),
+                .payload = inside ? NULL : fa_blob_ref(it->payload),
                 .priority = it->priority,
                 .function_len = (uint8_t)it->function.len,
                 .queue_len = (uint8_t)it->queue.len,
@@ -37,13 +54,16 @@ int fa_spec_new(struct fa_spec **ret, const struct fa_item *it) {
         *p++ = 0;
         if (it->digest.len)
                 memcpy(p, it->digest.p, it->digest.len);
+        if (inside)
+                put_inside(s, s->text + n, it->payload);
         *ret = s;
         return 0;
 }
 
 struct fa_spec *fa_spec_unref(struct fa_spec *s) {
         if (s && --s->refs == 0) {
-                fa_blob_unref(s->payload);
+                if (s->payload != (void *)s->inside)
+                        fa_blob_unref(s->payload);
                 free(s);
         }
         return NULL;

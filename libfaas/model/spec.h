@@ -8,11 +8,12 @@
 #include "wire/msg.h"
 
 struct fa_spec {
-        uint32_t refs;
+        uint32_t refs; /* first: a payload inside is counted here too */
         uint32_t timeout_ms;
         uint32_t max_strikes; /* 0: the dispatcher's default */
         uint32_t max_retries;
         struct fa_blob *payload;
+        uint64_t inside[2]; /* the blob itself, if it is small; its bytes follow .text */
         uint8_t priority;
         uint8_t function_len;
         uint8_t queue_len;

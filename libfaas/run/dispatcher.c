@@ -41,6 +41,7 @@ struct fa_dispatcher {
         char *url;             /* of the door; the machine borrows it */
         uint64_t start_ns;
         uint64_t lost_workers; /* as last logged */
+        uint64_t taken_over;   /* the same */
         struct fa_log_rate log_lost;
         bool ended; /* a peer may be gone since */
 };
@@ -130,6 +131,11 @@ static void note(struct fa_dispatcher *d, uint64_t now_ns) {
                 fa_log(FAAS_LOG_WARNING, "a worker was lost; %llu are left",
                        (unsigned long long)stats.n_workers);
         d->lost_workers = stats.lost_workers;
+        if (stats.taken_over > d->taken_over)
+                fa_log(FAAS_LOG_INFO,
+                       "a dispatcher is gone: its tasks are this one's now (partitions: %llu)",
+                       (unsigned long long)(stats.taken_over - d->taken_over));
+        d->taken_over = stats.taken_over;
 }
 
 /* What was read, judged and answered by the store. */
@@ -320,8 +326,14 @@ static int make_machine(struct fa_dispatcher *d, const struct faas_dispatcher_cf
                 default_name(disp->name, d->url);
         memcpy(disp->endpoint, d->url, strnlen(d->url, sizeof(disp->endpoint) - 1));
         /* It has its epoch before anybody is heard. */
-        return fa_keep_open(&d->keep, cfg->store, d->start_ns + cfg->store_wait_ms * FA_NS_PER_MS,
-                            cfg->stop_fd);
+        int r = fa_keep_open(&d->keep, cfg->store, d->start_ns + cfg->store_wait_ms * FA_NS_PER_MS,
+                             cfg->stop_fd);
+        if (r == 0) {
+                struct fa_disp_stats stats;
+                fa_disp_stats(d->keep.disp, &stats);
+                d->taken_over = stats.taken_over; /* its own of before: no news */
+        }
+        return r;
 }
 
 static int watch_all(struct fa_dispatcher *d) {

@@ -47,6 +47,50 @@ static int sleep_for_store(const struct fa_keep *k, uint64_t until_ns, int stop_
         return 0;
 }
 
+/* Groups to the store, and answers back. */
+static int carry(struct fa_keep *k, uint64_t now_ns) {
+        struct fa_event ev = {.kind = FA_EV_GROUP};
+        bool moved = true;
+
+        while (moved) {
+                moved = false;
+                if (fa_store_lost(k->store)) {
+                        const struct fa_event lost = {.kind = FA_EV_STORE_LOST};
+                        int r = fa_disp_input(k->disp, &lost, now_ns);
+                        if (r)
+                                return r;
+                }
+                for (struct fa_group *g; (g = fa_disp_group(k->disp));)
+                        fa_store_apply(k->store, g, now_ns);
+                while ((ev.group = fa_store_reap(k->store, now_ns))) {
+                        int r = fa_disp_input(k->disp, &ev, now_ns);
+                        fa_group_free(ev.group);
+                        if (r)
+                                return r;
+                        moved = true;
+                }
+        }
+        return 0;
+}
+
+static void log_state(struct fa_keep *k) {
+        const char *why;
+        int state = fa_store_state(k->store, &why);
+
+        if (state == k->trouble || state == FAAS_E_AGAIN)
+                return;
+        k->trouble = state;
+        if (state)
+                fa_log(FAAS_LOG_WARNING, "store: %s; it is tried again, and all tasks wait", why);
+        else
+                fa_log(FAAS_LOG_INFO, "store: it is there again");
+}
+
+/* false: somebody has to do something about it; waiting alone does not help. */
+static bool may_come(int state) {
+        return state == FAAS_E_AGAIN || state == FAAS_E_UNAVAILABLE;
+}
+
 /* Until the store is there and, with a machine, until it has its epoch. */
 static int await(struct fa_keep *k, uint64_t until_ns, int stop_fd) {
         int r = 0;
@@ -56,16 +100,21 @@ static int await(struct fa_keep *k, uint64_t until_ns, int stop_fd) {
                 const char *why = "";
                 int state;
                 if (k->disp)
-                        r = fa_keep_commit(k, now_ns);
+                        r = carry(k, now_ns);
                 else
                         fa_store_tick(k->store, now_ns);
                 state = fa_store_state(k->store, &why);
+                if (r == 0 && state == 0)
+                        log_state(k);
                 if (r || (state == 0 && (!k->disp || fa_disp_epoch(k->disp))))
                         return r;
-                /* What waiting cannot mend is told at once. */
-                if (state && state != FAAS_E_AGAIN &&
-                    (state != FAAS_E_UNAVAILABLE || now_ns >= until_ns))
-                        return fa_error(state, "store: %s", why);
+                /* -EINVAL would be what the caller gave us. */
+                if (state && (!may_come(state) || (state != FAAS_E_AGAIN && now_ns >= until_ns)))
+                        return fa_error(state == -EINVAL ? -ENOTSUP : state, "store: %s", why);
+                if (state == FAAS_E_UNAVAILABLE && k->trouble != state) {
+                        fa_log(FAAS_LOG_WARNING, "store: %s; waiting for it", why);
+                        k->trouble = state;
+                }
                 r = sleep_for_store(k, until_ns, stop_fd);
         }
         return r;
@@ -94,43 +143,12 @@ void fa_keep_close(struct fa_keep *k) {
         k->url = NULL;
 }
 
-static void log_state(struct fa_keep *k) {
-        const char *why;
-        int state = fa_store_state(k->store, &why);
-
-        if (state == k->trouble || state == FAAS_E_AGAIN)
-                return;
-        k->trouble = state;
-        if (state)
-                fa_log(FAAS_LOG_WARNING, "store: %s; it is tried again, and all tasks wait", why);
-        else
-                fa_log(FAAS_LOG_INFO, "store: it is there again");
-}
-
 int fa_keep_commit(struct fa_keep *k, uint64_t now_ns) {
-        struct fa_event ev = {.kind = FA_EV_GROUP};
-        bool moved = true;
+        int r = carry(k, now_ns);
 
-        while (moved) {
-                moved = false;
-                if (fa_store_lost(k->store)) {
-                        const struct fa_event lost = {.kind = FA_EV_STORE_LOST};
-                        int r = fa_disp_input(k->disp, &lost, now_ns);
-                        if (r)
-                                return r;
-                }
-                for (struct fa_group *g; (g = fa_disp_group(k->disp));)
-                        fa_store_apply(k->store, g, now_ns);
-                while ((ev.group = fa_store_reap(k->store, now_ns))) {
-                        int r = fa_disp_input(k->disp, &ev, now_ns);
-                        fa_group_free(ev.group);
-                        if (r)
-                                return r;
-                        moved = true;
-                }
-        }
-        log_state(k);
-        return 0;
+        if (r == 0)
+                log_state(k);
+        return r;
 }
 
 int fa_keep_again(struct fa_keep *k) {
@@ -138,8 +156,8 @@ int fa_keep_again(struct fa_keep *k) {
         int r;
 
         fa_log(FAAS_LOG_WARNING,
-               "another dispatcher has taken over from this one (epoch %llu), which was silent for "
-               "too long; it begins anew",
+               "another dispatcher has taken over from this one (epoch %llu): it was silent for "
+               "too long, or a second process was started under its name; it begins anew",
                (unsigned long long)was);
         k->disp = fa_disp_free(k->disp);
         k->store = fa_store_close(k->store);

@@ -27,8 +27,9 @@ struct fa_keep {
  * not there at once is waited for until then, unless stop_fd (-1: none) becomes readable. .disp_cfg
  * and .store_cfg are set; what follows from the store is filled in.
  *
- * 0; as fa_store_open(); FAAS_E_UNAVAILABLE, FAAS_E_VERSION, -EACCES, -EINVAL: as
- * fa_store_state(); FAAS_E_CANCELLED: stop_fd; -ENOMEM.  fa_error() has the text.
+ * 0; as fa_store_open(); FAAS_E_UNAVAILABLE, FAAS_E_VERSION, -EACCES and others: as
+ * fa_store_state(), but -ENOTSUP for its -EINVAL; FAAS_E_CANCELLED: stop_fd; -ENOMEM.  fa_error()
+ * has the text.
  */
 int fa_keep_open(struct fa_keep *k, const char *store_url, uint64_t until_ns, int stop_fd);
 void fa_keep_close(struct fa_keep *k); /* legal on FA_KEEP_NULL */

@@ -414,6 +414,20 @@ void fa_mem_take(struct fa_memory *m, struct fa_group *g, struct fa_op *op) {
         op->gen = p->gen;
 }
 
+void fa_mem_drop(struct fa_memory *m, struct fa_group *g, struct fa_op *op) {
+        struct fa_mem_part *p = fa_mem_part_find(m, op->partition);
+
+        if (!p)
+                return;
+        if (p->owner != g->epoch || p->partition == g->epoch || !fa_list_empty(&p->records)) {
+                op->r = FAAS_E_STALE;
+                return;
+        }
+        m->last_part = NULL;
+        fa_list_remove(&p->link);
+        free(p);
+}
+
 void fa_mem_lease_deinit(struct fa_memory *m) {
         struct fa_list *it;
         struct fa_list *tmp;

@@ -70,4 +70,5 @@ void fa_mem_start(struct fa_memory *m, struct fa_op *op, uint64_t now_ns);
 void fa_mem_rebind(struct fa_memory *m, struct fa_group *g, struct fa_op *op);
 void fa_mem_tick(struct fa_memory *m, struct fa_group *g, struct fa_op *op, uint64_t now_ns);
 void fa_mem_take(struct fa_memory *m, struct fa_group *g, struct fa_op *op);
+void fa_mem_drop(struct fa_memory *m, struct fa_group *g, struct fa_op *op);
 void fa_mem_lease_deinit(struct fa_memory *m);

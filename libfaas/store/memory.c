@@ -366,6 +366,9 @@ run_op(struct fa_memory *m, struct fa_group *g, struct fa_op *op, bool repeat, u
         case FA_OP_TAKE:
                 fa_mem_take(m, g, op);
                 break;
+        case FA_OP_DROP:
+                fa_mem_drop(m, g, op);
+                break;
         case FA_OP_LOAD:
                 run_load(m, op);
                 break;

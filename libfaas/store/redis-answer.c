@@ -53,6 +53,7 @@ static bool may_be_told(const struct fa_op *op, long long r) {
                 [FA_OP_REBIND] = BIT(0),
                 [FA_OP_TICK] = BIT(0),
                 [FA_OP_TAKE] = BIT(0) | BIT(FAAS_E_STALE),
+                [FA_OP_DROP] = BIT(0) | BIT(FAAS_E_STALE),
                 [FA_OP_ACCEPT] = BIT(0) | BIT(FAAS_E_GONE) | BIT(FAAS_E_LIMIT),
                 [FA_OP_FINISH] = BIT(0) | BIT(FAAS_E_GONE) | BIT(FAAS_E_NOENT),
                 [FA_OP_REQUEUE] = BIT(0) | BIT(FAAS_E_NOENT) | BIT(FAAS_E_EXISTS),
@@ -103,7 +104,7 @@ static bool is_single(const struct fa_op *op, const redisReply *r) {
         if (!is_array(r, 1) || r->element[0]->type != REDIS_REPLY_INTEGER ||
             !may_be_told(op, r->element[0]->integer))
                 return false;
-        if (r->element[0]->integer)
+        if (r->element[0]->integer || op->kind == FA_OP_DROP)
                 return true;
         if (op->kind == FA_OP_TAKE)
                 return is_array(r, 2) && is_number(r->element[1]);
@@ -255,7 +256,7 @@ static void read_single(const struct reader *rd, struct fa_op *op, const redisRe
         if (r->type == REDIS_REPLY_INTEGER)
                 return;
         op->r = (int)r->element[0]->integer;
-        if (op->r)
+        if (op->r || op->kind == FA_OP_DROP)
                 return;
         if (op->kind == FA_OP_TAKE) {
                 op->gen = (uint32_t)number_of(r->element[1]);
@@ -276,7 +277,7 @@ static void read_single(const struct reader *rd, struct fa_op *op, const redisRe
 
 static bool alone(uint8_t kind) {
         return kind == FA_OP_START || kind == FA_OP_REBIND || kind == FA_OP_TICK ||
-               kind == FA_OP_TAKE || kind == FA_OP_LOAD;
+               kind == FA_OP_TAKE || kind == FA_OP_DROP || kind == FA_OP_LOAD;
 }
 
 /* Does each run have an answer of its form? */

@@ -18,7 +18,7 @@
 #define LOAD_MAX 256       /* records that one LOAD tells */
 #define SEEN (4 * RUN_MAX) /* places of the table of a run's ids */
 
-enum { GUARDED = 1, ORDINARY = 2, REFUSE = 4 };
+enum { GUARDED = 1, ORDINARY = 2, REFUSE = 4, RARE = 8 };
 
 /* ---- runs ---- */
 
@@ -36,10 +36,11 @@ static bool fits(const struct fa_op *a, const struct fa_op *b) {
 
 /* false: the id is there already.  Places hold numbers of operations, from 1. */
 static bool seen_add(const struct fa_group *g, size_t first, uint16_t *seen, size_t i) {
-        uint32_t h;
+        uint64_t h;
 
-        memcpy(&h, g->ops[i].id.b + 12, sizeof(h));
-        for (h = h * 2654435761u >> 8;; h++) {
+        /* Ids of one client follow each other: their last bytes alone differ. */
+        memcpy(&h, g->ops[i].id.b + 8, sizeof(h));
+        for (h = __builtin_bswap64(h) * UINT64_C(0x9e3779b97f4a7c15) >> 32;; h++) {
                 uint16_t *at = &seen[h % SEEN];
                 if (!*at) {
                         *at = (uint16_t)(i - first + 1);
@@ -82,6 +83,8 @@ static unsigned flags_of(const struct fa_group *g, bool refuse) {
                         flags |= GUARDED;
                 if (touches_partition(op) && op->kind != FA_OP_RESTORE)
                         flags |= ORDINARY;
+                if (!batched(op->kind))
+                        flags |= RARE;
         }
         return flags;
 }
@@ -173,15 +176,21 @@ static void put_run_head(struct fa_buf *out, const struct fa_op *op, const struc
 
 static void
 put_run(struct fa_buf *out, const struct fa_op *ops, size_t n, const struct fa_rcall *call) {
+        size_t bytes = 0;
+
         put_run_head(out, ops, call);
+        for (size_t i = 0; i < n && ops->kind == FA_OP_ACCEPT; i++)
+                bytes += fa_rrec_open_len(ops[i].spec);
+        if (ops->kind == FA_OP_ACCEPT)
+                fa_redis_put_u64(out, bytes);
         fa_redis_put_u64(out, n);
         for (size_t i = 0; i < n; i++) {
                 put_id(out, &ops[i].id);
-                if (ops[i].kind == FA_OP_ACCEPT)
+                if (ops->kind == FA_OP_ACCEPT)
                         put_open(out, &ops[i], call->part);
-                else if (ops[i].kind == FA_OP_FINISH)
-                        put_result(out, &ops[i]);
         }
+        for (size_t i = 0; i < n && ops->kind == FA_OP_FINISH; i++)
+                put_result(out, &ops[i]);
 }
 
 static void put_restore(struct fa_buf *out, const struct fa_op *op) {
@@ -251,6 +260,10 @@ static void put_single(struct fa_buf *out, const struct fa_op *op) {
                 fa_redis_put_u64(out, op->partition);
                 fa_redis_put_u64(out, op->owner);
                 break;
+        case FA_OP_DROP:
+                fa_redis_put_str(out, "X");
+                fa_redis_put_u64(out, op->partition);
+                break;
         case FA_OP_REBIND:
                 put_rebind(out, op);
                 break;
@@ -270,7 +283,7 @@ static void put_single(struct fa_buf *out, const struct fa_op *op) {
 static size_t n_args(const struct fa_op *op, size_t n) {
         switch (op->kind) {
         case FA_OP_ACCEPT:
-                return 5 + 2 * n;
+                return 6 + 2 * n;
         case FA_OP_FINISH:
                 return 6 + 2 * n;
         case FA_OP_HINT:
@@ -290,6 +303,8 @@ static size_t n_args(const struct fa_op *op, size_t n) {
                 return 4;
         case FA_OP_TAKE:
                 return 3;
+        case FA_OP_DROP:
+                return 2;
         default: /* TICK */
                 return 1;
         }

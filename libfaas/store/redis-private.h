@@ -44,6 +44,7 @@ struct redis_store {
         uint64_t generation; /* of the connection that .flight is on */
         char run_id[41];     /* of the server that the last hello was said to */
         bool lost;
+        bool is_new; /* that server has not run a group yet */
         char sha[_SCRIPT_N][41];
         unsigned n_loading;  /* scripts whose numbers have not come yet */
         struct chain wait;   /* to be sent: control groups, then the others in their order */
@@ -61,7 +62,8 @@ struct redis_store {
         struct bad bad[FA_REDIS_BAD_MAX];
         unsigned n_bad;
         struct fa_log_rate log_bad;
-        int trouble; /* as state(); 0: none but the connection's own */
+        uint64_t log_oom_ns; /* when that was said last */
+        int trouble;         /* as state(); 0: none but the connection's own */
         char why[512];
         const uint64_t *clock; /* tests' */
 };

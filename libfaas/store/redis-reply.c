@@ -20,7 +20,8 @@
 #include "store/redis-scripts.h"
 
 #define SCHEMA "1"
-#define REFUSALS_MAX 25    /* so often "not there": half a second.  Then it connects anew */
+#define REFUSALS_MAX 25 /* so often "not there": half a second.  Then it connects anew */
+#define OOM_LOG_NS (60 * FA_NS_PER_S) /* so often an operator is told of it */
 #define OOM_NS FA_NS_PER_S /* without memory: so long it is not asked whether it has some again */
 #define REAP_NS FA_NS_PER_S
 #define REAP_MIN_NS (50 * FA_NS_PER_MS)
@@ -55,13 +56,19 @@ static void on_error(struct redis_store *s, const char *text, uint64_t now_ns) {
                 break;
         case FA_REDIS_NOAUTH:
         case FA_REDIS_WRONGPASS:
-        case FA_REDIS_NOPERM:
                 r = -EACCES;
                 break;
-        case FA_REDIS_WRONGTYPE:
+        case FA_REDIS_NOPERM:
                 (void)snprintf(why, sizeof(why),
-                               "a key of {%s}: is of another type than this store's: %.160s",
-                               s->url.prefix, text);
+                               "user %.60s lacks a right that is needed here: %.190s",
+                               s->url.user[0] ? s->url.user : "default", text);
+                fa_redis_give_up(s, -EACCES, why, now_ns);
+                return;
+        case FA_REDIS_WRONGTYPE:
+                (void)snprintf(
+                        why, sizeof(why),
+                        "a key that begins with {%s}: is not ours; choose another prefix (%.140s)",
+                        s->url.prefix, text);
                 fa_redis_give_up(s, -EINVAL, why, now_ns);
                 return;
         default:
@@ -95,8 +102,8 @@ static bool refuse_server(struct redis_store *s, uint64_t now_ns) {
                 return false;
         fa_redis_give_up(
                 s, -EINVAL,
-                "it may evict keys (maxmemory-policy is not noeviction), tasks among them; set "
-                "noeviction, or allow it by option",
+                "it may evict keys (its maxmemory-policy is not noeviction), tasks among them; set "
+                "noeviction there, or accept that by --allow-eviction",
                 now_ns);
         return true;
 }
@@ -128,7 +135,7 @@ void fa_redis_say_hello(struct redis_store *s, uint64_t now_ns) {
 }
 
 static void on_schema(struct redis_store *s, const redisReply *r, uint64_t now_ns) {
-        char why[200];
+        char why[300];
 
         if (r->type != REDIS_REPLY_ARRAY || r->elements < 2 ||
             r->element[0]->type != REDIS_REPLY_INTEGER || !r->element[1]->str) {
@@ -139,6 +146,7 @@ static void on_schema(struct redis_store *s, const redisReply *r, uint64_t now_n
         if (r->element[0]->integer == strtol(SCHEMA, NULL, 10)) {
                 const char *run_id = fa_redis_conn_server(s->conn)->run_id;
                 bool again = s->run_id[0] && strcmp(s->run_id, run_id) != 0;
+                s->is_new |= strcmp(s->run_id, run_id) != 0;
                 (void)snprintf(s->run_id, sizeof(s->run_id), "%s", run_id);
                 s->lost |= again;
                 s->phase = s->lost ? PHASE_LOST : PHASE_OPEN;
@@ -148,11 +156,14 @@ static void on_schema(struct redis_store *s, const redisReply *r, uint64_t now_n
                 return;
         }
         if (r->element[0]->integer)
-                (void)snprintf(why, sizeof(why), "%s has schema %.20s; expected " SCHEMA, s->meta,
-                               r->element[1]->str);
+                (void)snprintf(
+                        why, sizeof(why),
+                        "%s is of another version of libfaas: it has schema %.20s, expected " SCHEMA
+                        "; choose another prefix",
+                        s->meta, r->element[1]->str);
         else
                 (void)snprintf(why, sizeof(why),
-                               "%s is a %.20s of somebody else; choose another prefix", s->meta,
+                               "%s is a %.20s that is not ours; choose another prefix", s->meta,
                                r->element[1]->str);
         fa_redis_give_up(s, r->element[0]->integer ? FAAS_E_VERSION : -EINVAL, why, now_ns);
 }
@@ -225,11 +236,30 @@ static void on_oom(struct redis_store *s, struct fa_group *g, const char *text, 
         if (may && now_ns >= s->oom_until_ns) {
                 s->oom_until_ns = now_ns + OOM_NS;
                 s->not_before_ns = now_ns;
+                if (!s->log_oom_ns || now_ns - s->log_oom_ns >= OOM_LOG_NS) {
+                        s->log_oom_ns = now_ns;
+                        fa_log(FAAS_LOG_WARNING,
+                               "store: redis %s has no memory left (maxmemory): new tasks are "
+                               "refused, all else goes on",
+                               s->url.shown);
+                }
                 return;
         }
         s->not_before_ns = now_ns + 5 * FA_REDIS_AGAIN_NS;
         s->trouble = FAAS_E_UNAVAILABLE;
         (void)snprintf(s->why, sizeof(s->why), "redis %s: %.160s", s->url.shown, text);
+}
+
+/* Who runs a Redis as it comes may not know that it forgets. */
+static void warn_of_loss(struct redis_store *s) {
+        const struct fa_redis_server *server = fa_redis_conn_server(s->conn);
+
+        if (s->is_new && server->append_known && !server->append_only)
+                fa_log(FAAS_LOG_WARNING,
+                       "store: redis %s has appendonly off: tasks since its last snapshot are lost "
+                       "when it ends",
+                       s->url.shown);
+        s->is_new = false;
 }
 
 static void
@@ -246,6 +276,7 @@ on_group(struct redis_store *s, struct fa_group *g, const redisReply *r, uint64_
         }
         s->refusals = 0;
         no_trouble(s);
+        warn_of_loss(s);
         if (s->again && g->seq) {
                 s->again = false;
                 s->not_before_ns = 0;

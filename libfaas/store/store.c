@@ -21,7 +21,7 @@ static const struct fa_store_ops *const stores[] = {
 };
 
 #if FA_WITH_REDIS
-#define KNOWN "memory:, redis://..., redis+unix:///..."
+#define KNOWN "memory:, redis://..., redis+unix:///... (no TLS yet)"
 #else
 #define KNOWN "memory: (this library was built without Redis)"
 #endif

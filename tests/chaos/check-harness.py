@@ -72,7 +72,10 @@ def check_judge(run):
             ('well', twice, 'slot-kill slot 70 2500000000 2500000000\n'),
             (unexplained, twice, 'slot-kill slot 71 2500000000 2500000000\n'),
             ('well', twice, 'dispatcher-stop all 0 1 2\n'),
-            (unexplained, twice, 'x none 0 2500000000 2500000000\n'),
+            (unexplained, twice, 'redis-stop store 0 2000000000 4000000000\n'),
+            (unexplained, [(w, s + 20, *r) for w, s, *r in twice], 'dispatcher-stop all 0 1 2\n'),
+            ('well', [(w, s + 20, *r) for w, s, *r in twice],
+             'dispatcher-stop all 0 1 2\nredis-stop store 0 1 19000000000\n'),
             (unexplained, twice, 'x all 0 5500000000 5500000000\n')]:
         words = judge(run, history, faults)
         assert words == expected, f'"{words}", expected "{expected}": {history}, {faults}'

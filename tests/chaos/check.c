@@ -6,9 +6,9 @@
  *
  * DIR has the records of clients and functions (record.h) in *.log, and the faults in faults.txt, a
  * line each: KIND SCOPE TARGET BEGIN-NS END-NS.  SCOPE says whose second executions a fault can
- * explain: "worker", "slot": those of TARGET; "all": any; "none": none; "client": none, TARGET is a
- * client that was killed. REACH-MS after its end a fault can still explain one: lease, liveness,
- * and what it takes to notice.
+ * explain: "worker", "slot": those of TARGET; "all": any; "store": none, but what other faults do
+ * shows later by as long; "client": none, TARGET is a client that was killed.  REACH-MS after its
+ * end a fault can still explain one: lease, liveness, and what it takes to notice.
  */
 #include <glob.h>
 #include <stdbool.h>
@@ -28,6 +28,7 @@ struct fault {
         char kind[32], scope[16];
         long target;
         uint64_t begin_ns, end_ns;
+        uint64_t seen_ns; /* until then it can explain something */
 };
 
 struct kind {
@@ -100,6 +101,24 @@ static struct kind *find_kind(const char *name) {
         return &kinds[n_kinds++];
 }
 
+static int by_begin(const void *a, const void *b) {
+        const struct fault *x = a, *y = b;
+
+        return (x->begin_ns > y->begin_ns) - (x->begin_ns < y->begin_ns);
+}
+
+/* A store that stands still ages nothing: what would have been noticed is so afterwards. */
+static void find_reach(struct fault *f) {
+        f->seen_ns = f->end_ns + reach_ns;
+        for (size_t i = 0; i < n_faults; i++) {
+                const struct fault *s = &faults[i];
+                uint64_t from = s->begin_ns > f->begin_ns ? s->begin_ns : f->begin_ns;
+
+                if (strcmp(s->scope, "store") == 0 && s->end_ns > from && from <= f->seen_ns)
+                        f->seen_ns += s->end_ns - from;
+        }
+}
+
 static void read_faults(const char *dir) {
         char path[512];
         struct fault *f = faults;
@@ -113,6 +132,9 @@ static void read_faults(const char *dir) {
                 f = &faults[++n_faults];
         }
         (void)fclose(in);
+        qsort(faults, n_faults, sizeof(*faults), by_begin);
+        for (size_t i = 0; i < n_faults; i++)
+                find_reach(&faults[i]);
 }
 
 static int by_task(const void *a, const void *b) {
@@ -156,7 +178,7 @@ static void print_history(const struct record *r, size_t n) {
                 printf("  (process %d)\n", r[i].pid);
         }
         for (size_t i = 0; i < n_faults; i++)
-                if (faults[i].begin_ns <= r[n - 1].ns && faults[i].end_ns + reach_ns >= r[0].ns)
+                if (faults[i].begin_ns <= r[n - 1].ns && faults[i].seen_ns >= r[0].ns)
                         printf("    %10.6f  fault %s %s %ld until %.6f\n",
                                seconds(faults[i].begin_ns), faults[i].kind, faults[i].scope,
                                faults[i].target, seconds(faults[i].end_ns));
@@ -195,7 +217,7 @@ static struct kind *explain(const struct record *a, const struct record *b) {
                 const struct fault *f = &faults[i];
                 bool own = strcmp(f->scope, "all") != 0;
 
-                if (f->begin_ns > b->ns || f->end_ns + reach_ns < a->ns || !concerns(f, a, b))
+                if (f->begin_ns > b->ns || f->seen_ns < a->ns || !concerns(f, a, b))
                         continue;
                 if (!best || own >= best_is_own) {
                         best = f;

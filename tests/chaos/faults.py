@@ -90,7 +90,7 @@ def kill_redis(c, rng, pause):
     if not c.redis.busy:
         c.redis.busy = True
         c.redis.process.kill()
-        yield Hit('all', 0, pause)
+        yield Hit('store', 0, pause)
         c.redis.start()
         c.redis.busy = False
 
@@ -98,7 +98,7 @@ def kill_redis(c, rng, pause):
 def stop_redis(c, rng, seconds):
     if not c.redis.busy:
         c.redis.busy = True
-        yield from stop(c.redis.process, Hit('all', 0, seconds))
+        yield from stop(c.redis.process, Hit('store', 0, seconds))
         c.redis.busy = False
 
 
@@ -107,7 +107,7 @@ def fill_disk(c, rng):
         before = c.redis.starts
         c.redis.busy = True
         c.redis.set_full(True)
-        yield Hit('all', 0, rng.uniform(2, 5))
+        yield Hit('store', 0, rng.uniform(2, 5))
         c.redis.set_full(False)
         if c.redis.process.ended():
             c.redis.start()
@@ -115,16 +115,24 @@ def fill_disk(c, rng):
         return c.redis.starts > before
 
 
-def kbytes(rng):
+def cut(rng):
+    return f'cut {rng.randint(1, 5000)}'
+
+
+def delay(rng):
+    return f'delay {rng.randint(5, 300)}'
+
+
+def rate(rng):
     return f'rate {rng.randint(10, 100)}000'
 
 
-def link(c, rng, links, command, seconds=0.0):
+def link(c, rng, links, command, seconds=0.0, scope='all'):
     """What one proxy is told."""
     if p := pick(rng, links):
         p.busy = True
         p.tell(command)
-        yield Hit('all', 0, seconds)
+        yield Hit(scope, 0, seconds)
         hit = p.tell('left') == 'ok -1\n'
         p.tell('clear')
         p.busy = False
@@ -145,15 +153,15 @@ FAULTS = {
     'redis-stop': lambda c, r: stop_redis(c, r, c.run.redis_stop),
     'redis-stop-short': lambda c, r: stop_redis(c, r, short(c, r)),
     'disk-full': fill_disk,
-    'store-cut': lambda c, r: link(c, r, c.stores, 'cut'),
-    'store-cut-in-reply': lambda c, r: link(c, r, c.stores, f'cut {r.randint(1, 5000)}', 1),
-    'store-delay': lambda c, r: link(c, r, c.stores, f'delay {r.randint(5, 300)}', long(c, r)),
-    'store-throttle': lambda c, r: link(c, r, c.stores, kbytes(r), long(c, r)),
+    'store-cut': lambda c, r: link(c, r, c.stores, 'cut', 0, 'store'),
+    'store-cut-in-reply': lambda c, r: link(c, r, c.stores, cut(r), 1, 'store'),
+    'store-delay': lambda c, r: link(c, r, c.stores, delay(r), long(c, r), 'store'),
+    'store-throttle': lambda c, r: link(c, r, c.stores, rate(r), long(c, r)),
     'store-hole': lambda c, r: link(c, r, c.stores, 'hole', long(c, r)),
     'net-cut': lambda c, r: link(c, r, c.nets, 'cut'),
-    'net-cut-in-message': lambda c, r: link(c, r, c.nets, f'cut {r.randint(1, 5000)}', 1),
-    'net-delay': lambda c, r: link(c, r, c.nets, f'delay {r.randint(5, 300)}', long(c, r)),
-    'net-throttle': lambda c, r: link(c, r, c.nets, kbytes(r), long(c, r)),
+    'net-cut-in-message': lambda c, r: link(c, r, c.nets, cut(r), 1),
+    'net-delay': lambda c, r: link(c, r, c.nets, delay(r), long(c, r)),
+    'net-throttle': lambda c, r: link(c, r, c.nets, rate(r), long(c, r)),
     'net-hole': lambda c, r: link(c, r, c.nets, f'hole {r.choice(["", "up", "down"])}', long(c, r)),
 }
 

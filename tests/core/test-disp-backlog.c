@@ -6,6 +6,7 @@
 
 #include "bench.h"
 #include "core/disp-private.h"
+#include "th-alloc.h"
 
 enum { CLIENT = 1, OTHER = 2, WORKER = 3, AGAIN = 4, BUDGET = 2000, N = 40 };
 
@@ -335,7 +336,7 @@ Test(backlog, a_hand_out_of_a_task_that_was_not_read_yet_goes_on) {
         cr_assert(adopt);
         cr_assert_eq(adopt->items[0].id.b[0], N);
         cr_assert_eq(fa_disp_task_find(b.d, &held.id)->state, TASK_HANDED);
-        cr_assert(fa_disp_task_find(b.d, &held.id)->started);
+        cr_assert(fa_disp_task_find(b.d, &held.id)->run->started);
         bench_result(&b, WORKER, &held, 1);
         cr_assert(bench_take(&b, WORKER, FA_MSG_ACK));
         b.at = 0;
@@ -388,4 +389,66 @@ Test(backlog, a_large_chunk_is_cut) {
         cr_assert_eq(op->more->n_recs, 2);
         fa_group_free(g);
         bench_end(&b);
+}
+
+/* The k-th allocation while the first tasks end fails; then all goes on.  false: there are fewer.
+ */
+static bool reads_without(uint64_t k) {
+        const struct fa_msg *task;
+        bool failed;
+
+        start((struct fa_disp_cfg){.name = "a", .heartbeat_ns = FA_NEVER, .tick_ns = FA_NEVER});
+        submit_all();
+        bench_register(&b, WORKER, 1, 1);
+        b.at = 0;
+        th_alloc_fail_at(k);
+        for (int i = 0; i < 8 && (task = bench_take(&b, WORKER, FA_MSG_TASK)); i++) {
+                size_t at = b.at;
+                if (task->n_items) /* else without memory for the item */
+                        bench_result(&b, WORKER, &task->items[0], 1);
+                b.at = at;
+        }
+        failed = th_alloc_failed();
+        th_alloc_fail_at(0);
+        for (int round = 0; round < 20; round++) { /* what was lost on the way is said again */
+                struct fa_msg m = {.type = FA_MSG_REGISTER, .from = WORKER + 100};
+                const struct fa_slice f = {(const uint8_t *)"f", 1};
+                b.now_ns += FA_NS_PER_S;
+                fa_disp_tick(b.d, b.now_ns);
+                bench_settle(&b);
+                m.session = 2 + (uint64_t)round;
+                m.n_slots = m.grant = 1;
+                m.names = &f;
+                m.n_names = 1;
+                b.at = b.n;
+                bench_say(&b, WORKER, &m);
+                for (const struct fa_msg *t; (t = bench_take(&b, WORKER, FA_MSG_TASK));) {
+                        struct fa_item it = {.id = t->items[0].id,
+                                             .fence = t->items[0].fence,
+                                             .final = 1,
+                                             .state = FAAS_COMPLETED};
+                        struct fa_msg r = {.type = FA_MSG_RESULT,
+                                           .session = m.session,
+                                           .grant = 1,
+                                           .items = &it,
+                                           .n_items = 1};
+                        size_t at = b.at;
+                        bench_say(&b, WORKER, &r);
+                        b.at = at;
+                }
+        }
+        for (uint8_t i = 1; i <= N; i++)
+                cr_assert_eq(fa_memory_peek(b.store, &(struct faas_id){{i}}, NULL), FAAS_COMPLETED,
+                             "task %d without allocation %llu", i, (unsigned long long)k);
+        cr_assert(fa_disp_idle(b.d));
+        bench_end(&b);
+        return failed;
+}
+
+Test(backlog, it_is_read_whatever_memory_is_short) {
+        uint64_t k = 1;
+
+        while (reads_without(k))
+                k++;
+        cr_assert_gt(k, 20);
 }

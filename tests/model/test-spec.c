@@ -47,7 +47,9 @@ Test(spec, gives_back_what_it_was_made_from) {
         cr_assert_eq(out.max_strikes, 5);
         cr_assert_eq(out.max_retries, 2);
         cr_assert_eq(out.priority, 9);
-        cr_assert_eq(out.payload, it.payload);
+        cr_assert_eq(out.payload, s->payload);
+        cr_assert_eq(fa_blob_len(out.payload), strlen("payload"));
+        cr_assert_eq(memcmp(fa_blob_ptr(out.payload), "payload", strlen("payload")), 0);
         cr_assert(fa_slice_eq(fa_spec_function(s), it.function));
         cr_assert_str_eq(s->text, "shout", "the name can be used as a string");
         cr_assert_geq(fa_spec_size(s), strlen("payload") + strlen("shout") + strlen(DIGEST));
@@ -70,7 +72,7 @@ Test(spec, lives_as_long_as_a_message_that_was_filled_from_it) {
         out = fa_msg_add(m);
         cr_assert(out);
         fa_spec_fill(s, out);
-        cr_assert_eq(s->refs, 2);
+        cr_assert_eq(s->refs, 3, "its payload, which is inside, counts too");
         fa_spec_unref(s);
         cr_assert(fa_slice_eq(out->function, it.function));
         fa_msg_free(m);
@@ -151,4 +153,28 @@ Test(spec, the_same_letters_in_other_fields_are_other_bytes) {
         struct fa_item b = {.function = S("a"), .queue = S("bc")};
 
         cr_assert(!same(&a, &b));
+}
+
+Test(spec, a_small_payload_is_inside_and_outlives_it) {
+        const size_t lens[] = {1, 16, 64, 65};
+        int64_t live = th_alloc_live();
+
+        for (size_t i = 0; i < sizeof(lens) / sizeof(lens[0]); i++) {
+                uint8_t bytes[65];
+                struct fa_item it = {.function = S("shout")};
+                struct fa_blob *payload;
+                struct fa_spec *s;
+                memset(bytes, 'a', sizeof(bytes));
+                cr_assert_eq(fa_blob_new(&it.payload, bytes, lens[i]), 0);
+                s = spec_of(&it);
+                cr_assert_eq(s->payload != it.payload, lens[i] <= 64);
+                fa_blob_unref(it.payload);
+                payload = fa_blob_ref(s->payload);
+                fa_spec_unref(s);
+                cr_assert_eq(fa_blob_len(payload), lens[i]);
+                cr_assert_eq(memcmp(fa_blob_ptr(payload), bytes, lens[i]), 0);
+                cr_assert_eq(fa_blob_ptr(payload)[lens[i]], 0);
+                fa_blob_unref(payload);
+        }
+        cr_assert_eq(th_alloc_live(), live);
 }

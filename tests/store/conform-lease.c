@@ -120,3 +120,39 @@ Test(store, who_lost_one_of_its_partitions_is_fenced_by_its_tick) {
         cr_assert_eq(tick(&e, both, 2, NULL), 0);
         bed_close(&b);
 }
+
+/* DROP: its answer, or the group's. */
+static int do_drop(struct ep *e, uint64_t partition) {
+        struct fa_group *g = ep_group(e);
+
+        put(g, FA_OP_DROP, partition, 0);
+        int r = ep_run(e, g);
+        r = r ? r : g->ops[0].r;
+        fa_group_free(g);
+        return r;
+}
+
+Test(store, a_partition_in_which_nothing_is_open_is_dropped_by_its_owner) {
+        struct bed b;
+
+        bed_open(&b, NULL);
+        struct ep old = ep_start(&b, "a");
+        cr_assert_eq(do_accept(&old, 1, "x"), 0);
+        cr_assert_eq(do_accept(&old, 2, "x"), 0);
+        cr_assert_eq(do_drop(&old, old.epoch), FAAS_E_STALE, "it is its own");
+        struct ep new = ep_start(&b, "a"), other = ep_start(&b, "b");
+        cr_assert_eq(do_drop(&other, old.epoch), FAAS_E_STALE, "it is another's");
+        cr_assert_eq(do_drop(&new, old.epoch), FAAS_E_STALE, "two tasks are open");
+        struct fa_group *g = ep_group(&new);
+        put_finish(g, old.epoch, 1, "result");
+        put_finish(g, old.epoch, 2, "result");
+        cr_assert_eq(ep_run(&new, g), 0);
+        fa_group_free(g);
+        cr_assert_eq(do_drop(&new, old.epoch), 0);
+        cr_assert_eq(do_drop(&new, old.epoch), 0, "once more: a repeat finds it done");
+        expect_final(&b, 1, "result");
+        const uint64_t mine[] = {new.epoch, old.epoch};
+        cr_assert_eq(tick(&new, mine, 2, NULL), FAAS_E_FENCED, "nobody owns it");
+        cr_assert_eq(do_tick(&new), 0);
+        bed_close(&b);
+}

@@ -55,6 +55,7 @@ static void expect_seen(const struct random_seen *seen) {
                 [FA_OP_RESTORE] = BIT(0) | BIT(FAAS_E_EXISTS) | BIT(FAAS_E_GONE),
                 [FA_OP_GET] = BIT(0) | BIT(FAAS_E_GONE) | BIT(FAAS_E_NOENT),
                 [FA_OP_FORGET] = BIT(0) | BIT(FAAS_E_NOENT),
+                [FA_OP_DROP] = BIT(0) | BIT(FAAS_E_STALE),
                 [_FA_OP_N] =
                         BIT(0) | BIT(FAAS_E_FENCED) | BIT(FAAS_E_UNAVAILABLE) | BIT(FAAS_E_AGAIN),
         };

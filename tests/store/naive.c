@@ -196,6 +196,21 @@ static void load(struct naive *n, struct fa_op *op) {
         op->cursor = FA_CURSOR_END;
 }
 
+static void drop(struct naive *n, const struct fa_group *g, struct fa_op *op) {
+        struct fa_owned *p = part_of(n, op->partition);
+        bool empty = true;
+
+        if (!p)
+                return;
+        for (size_t i = 0; i < n->n_tasks; i++)
+                empty = empty &&
+                        (n->task[i].partition != op->partition || n->task[i].state != FAAS_QUEUED);
+        if (p->owner != g->epoch || p->partition == g->epoch || !empty)
+                op->r = FAAS_E_STALE;
+        else
+                *p = n->part[--n->n_parts];
+}
+
 static void get(struct naive *n, struct fa_op *op) {
         struct fa_record *t = find(n, op);
 
@@ -375,7 +390,8 @@ static uint32_t kinds(const struct fa_group *g) {
 }
 
 #define FREE (1u << FA_OP_START | 1u << FA_OP_REBIND | 1u << FA_OP_GET)
-#define CONTROL (FREE | 1u << FA_OP_TICK | 1u << FA_OP_TAKE | 1u << FA_OP_FORGET)
+#define CONTROL (FREE | 1u << FA_OP_TICK | 1u << FA_OP_TAKE | 1u << FA_OP_FORGET | \
+                 1u << FA_OP_DROP)
 #define NEEDS_PARTITION (~CONTROL)
 
 static bool owns_all(struct naive *n, const struct fa_group *g) {
@@ -455,6 +471,9 @@ run_op(struct naive *n, struct fa_group *g, struct fa_op *op, bool repeat, uint6
                 break;
         case FA_OP_FORGET:
                 forget(n, op);
+                break;
+        case FA_OP_DROP:
+                drop(n, g, op);
                 break;
         case _FA_OP_N:
                 assert(0);

@@ -23,6 +23,7 @@ static const char *const kind_name[_FA_OP_N] = {
         [FA_OP_TAKE] = "TAKE",       [FA_OP_LOAD] = "LOAD",       [FA_OP_ACCEPT] = "ACCEPT",
         [FA_OP_FINISH] = "FINISH",   [FA_OP_REQUEUE] = "REQUEUE", [FA_OP_HINT] = "HINT",
         [FA_OP_RESTORE] = "RESTORE", [FA_OP_GET] = "GET",         [FA_OP_FORGET] = "FORGET",
+        [FA_OP_DROP] = "DROP",
 };
 
 struct gen_epoch {
@@ -198,8 +199,9 @@ static void fill_result(struct gen *g, struct fa_op *op, uint8_t status) {
 /* One op of the sequence; weights are out of 100. */
 static void put_any(struct gen *g, struct fa_group *q, const struct ep *e) {
         static const uint8_t weight[_FA_OP_N] = {
-                [FA_OP_ACCEPT] = 38, [FA_OP_FINISH] = 22, [FA_OP_REQUEUE] = 9, [FA_OP_HINT] = 6,
-                [FA_OP_FORGET] = 10, [FA_OP_GET] = 6,     [FA_OP_LOAD] = 5,    [FA_OP_TAKE] = 4,
+                [FA_OP_ACCEPT] = 36, [FA_OP_FINISH] = 22, [FA_OP_REQUEUE] = 9,
+                [FA_OP_HINT] = 6,    [FA_OP_FORGET] = 10, [FA_OP_GET] = 6,
+                [FA_OP_LOAD] = 5,    [FA_OP_TAKE] = 4,    [FA_OP_DROP] = 2,
         };
         unsigned at = rnd(g, 100), kind = 0;
 
@@ -214,6 +216,8 @@ static void put_any(struct gen *g, struct fa_group *q, const struct ep *e) {
                 op->spec = spec_of(any_bytes(g));
         else if (kind == FA_OP_FINISH)
                 fill_result(g, op, FAAS_COMPLETED + (uint8_t)rnd(g, 3));
+        else if (kind == FA_OP_DROP)
+                op->partition = any_epoch(g)->ep.epoch;
         else if (kind == FA_OP_TAKE) {
                 op->partition = any_epoch(g)->ep.epoch;
                 op->owner = chance(g, 80) ? op->partition : any_epoch(g)->ep.epoch;

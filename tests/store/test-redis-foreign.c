@@ -108,20 +108,20 @@ Test(redis_foreign, what_is_no_store_of_ours_is_left_alone) {
         rb_start();
         rb_do("HSET {p}:meta v 2 epoch 5");
         open_prefix(&b, "p", &usual);
-        rb_state(&b, FAAS_E_VERSION, "{p}:meta has schema 2; expected 1");
+        rb_state(&b, FAAS_E_VERSION, "it has schema 2, expected 1");
         rb_do("DEL {p}:meta");
         rb_state(&b, 0, "");
         rb_close(&b);
 
         rb_do("HSET {q}:meta name somebody");
         open_prefix(&b, "q", &usual);
-        rb_state(&b, -EINVAL, "{q}:meta is a hash of somebody else");
+        rb_state(&b, -EINVAL, "{q}:meta is a hash that is not ours");
         cr_assert_eq(rb_int("HLEN {q}:meta"), 1);
         rb_close(&b);
 
         rb_do("SET {s}:meta x");
         open_prefix(&b, "s", &usual);
-        rb_state(&b, -EINVAL, "{s}:meta is a string of somebody else");
+        rb_state(&b, -EINVAL, "{s}:meta is a string that is not ours");
         rb_do("DEL {s}:meta");
         rb_state(&b, 0, "");
         rb_close(&b);

@@ -188,8 +188,6 @@ until_true 20 grep -q '"url":"tcp://127.0.0.1:[1-9]' dispatcher.log
 json dispatcher.log 'o["time"] and o["level"] == "info" and "listening on " in o["text"]'
 kill "$started"
 ended "$started" 0
-expect 1 "$dispatcher" -p 0 --store redis://127.0.0.1:6379/0
-grep -q redis err || die "redis: not yet"
 expect 1 "$dispatcher" -p 0 --mode local --load ./nowhere.so
 grep -q nowhere.so err || die "the module's name"
 expect 1 "$worker" --load ./nowhere.so

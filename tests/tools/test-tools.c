@@ -12,6 +12,7 @@
 
 #include "json.h"
 #include "lines.h"
+#include "say.h"
 
 /* What fa_json_bytes() writes; the caller frees it. */
 static char *json(const void *p, size_t len) {
@@ -153,4 +154,22 @@ Test(lines, what_cannot_be_read_is_an_error) {
         cr_assert_eq(fa_lines_count(fd), 0);
         fa_lines_deinit(&l);
         close(fd);
+}
+
+static void expect_shown(const char *url, const char *expected) {
+        char text[256];
+
+        fa_url_shown(text, sizeof(text), url);
+        cr_assert_str_eq(text, expected, "%s: %s", url, text);
+}
+
+Test(url, is_shown_without_user_and_password) {
+        expect_shown("memory:", "memory:");
+        expect_shown("redis://h:1/2?prefix=a", "redis://h:1/2?prefix=a");
+        expect_shown("redis://:hush@h", "redis://h");
+        expect_shown("redis://u:hu@sh@h:1/2", "redis://h:1/2");
+        expect_shown("redis://h?password=hush", "redis://h?password=");
+        expect_shown("redis://h?password=hush&db=1", "redis://h?password=&db=1");
+        expect_shown("redis+unix://u:hush@/a@b?db=1", "redis+unix:///a@b?db=1");
+        expect_shown("redis+unix:///a@b", "redis+unix:///a@b");
 }

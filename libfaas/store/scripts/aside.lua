@@ -15,12 +15,10 @@ for i = 1, #ARGV, 4 do
                 call('HDEL', rkey, id)
                 if s == 0 then
                         c.open, c.obytes = c.open - 1, c.obytes - #v - RECORD
-                        unlive('j:' .. P .. ':', part, 1, function()
-                                return call('HGET', M, 's:' .. P) or '0'
-                        end)
+                        unlive('j:' .. P .. ':', part, 1, call('HGET', M, 's:' .. P) or '0')
                 else
                         c.final, c.fbytes = c.final - 1, c.fbytes - #v - RECORD
-                        unlive('x:', part, 1, last_x)
+                        unlive('x:', part, 1)
                 end
         end
 end

@@ -53,7 +53,11 @@ end
 -- The counters of the whole, read at once and written at once.
 local COUNTS = {'open', 'obytes', 'final', 'fbytes', 'xhead', 'xat', 'xtail', 'xn', 'thead', 'tat',
                 'ttail', 'tn', 'tombs', 'bad'}
-local c, was = {}, {}
+local N_COUNTS = #COUNTS
+local c = {open = 0, obytes = 0, final = 0, fbytes = 0, xhead = 0, xat = 0, xtail = 0, xn = 0, thead = 0,
+           tat = 0, ttail = 0, tn = 0, tombs = 0, bad = 0}
+local was = {}
+
 local damaged = {} -- fields of meta that are no numbers, and what they were instead
 
 local function set_aside(id, v)
@@ -73,9 +77,14 @@ local function state_of(v, rkey, id)
 end
 
 -- The hash that has a task's record: one for each 4,096 ms of its id's time.
+local bucket, bucket_key
 local function records_of(id)
         local a, b = struct.unpack('>I4I2', id)
-        return base .. 'r:' .. num(math.floor((a * 65536 + b) / 4096))
+        local k = math.floor((a * 65536 + b) / 4096)
+        if k ~= bucket then
+                bucket, bucket_key = k, base .. 'r:' .. num(k)
+        end
+        return bucket_key
 end
 
 -- How many of a part of a log or journal are alive: counted again, for somebody deleted the number.
@@ -90,25 +99,21 @@ local function count_again(kind, part)
                         seen[id], n = true, n + 1
                 end
         end
-        call('HSET', LIVE, kind .. part, n)
         return n
 end
 
 -- So many fewer are alive in a part of a log or journal; an empty one goes, unless it is the last,
--- which is still written.  Their records say so already.
+-- which is still written: nil stands for that of the results.  Their records say so already.
 local function unlive(kind, part, n, last)
         local left = call('HINCRBY', LIVE, kind .. part, -n)
         if left < 0 then
                 left = count_again(kind, part)
+                call('HSET', LIVE, kind .. part, left)
         end
-        if left <= 0 and part ~= last() then
+        if left <= 0 and part ~= (last or num(c.xtail)) then
                 drop(base .. kind .. part)
                 call('HDEL', LIVE, kind .. part)
         end
-end
-
-local function last_x()
-        return num(c.xtail)
 end
 
 -- Begins another part of a log when the last one is full.
@@ -124,6 +129,12 @@ local function rotate(kind, tail, n)
         c[tail], c[n] = c[tail] + 1, 0
 end
 
+-- Those of a list's ids as entries of a log: each with the time.
+local function entries(ids, first, last, time)
+        local stamp = struct.pack('>d', time)
+        return concat(ids, stamp, first, last) .. stamp
+end
+
 -- Adds to a log or journal, whose entries are so long; answers how many it has.  If somebody else
 -- wrote there, ours begin again where an entry begins.
 local function append(key, text, width)
@@ -134,15 +145,9 @@ local function append(key, text, width)
         return len / width
 end
 
--- Adds ids, each with the time, to the log of results (x) or of collected ids (t).
-local function log(kind, tail, n, entries)
-        rotate(kind, tail, n)
-        c[n] = append(base .. kind .. num(c[tail]), concat(entries), 24)
-end
-
-local function log_collected(entries, count)
-        log('t:', 'ttail', 'tn', entries)
-        c.tombs = c.tombs + count
+local function log_collected(text, count)
+        rotate('t:', 'ttail', 'tn')
+        c.tn, c.tombs = append(base .. 't:' .. num(c.ttail), text, 24), c.tombs + count
 end
 
 -- Walks a log from its oldest entry: each(id, time) says whether it is done with; if not, it ends.
@@ -175,7 +180,7 @@ end
 
 -- Results go, oldest first, while more(time) says so; their ids are remembered as collected ones.
 local function expire(now, max, more)
-        local stamp, gone = struct.pack('>d', now), {}
+        local gone = {}
         local rest = walk('x:', 'xhead', 'xat', 'xtail', max, function(id, time)
                 if not more(time) then
                         return false
@@ -186,14 +191,13 @@ local function expire(now, max, more)
                 if s and s ~= 0 and s ~= 255 then
                         call('HSET', rkey, id, TOMB)
                         c.final, c.fbytes = c.final - 1, c.fbytes - #v - RECORD
-                        unlive('x:', num(struct.unpack('>I4', sub(v, 10, 13))), 1, last_x)
+                        unlive('x:', num(struct.unpack('>I4', sub(v, 10, 13))), 1)
                         gone[#gone + 1] = id
-                        gone[#gone + 1] = stamp
                 end
                 return true
         end)
         if #gone > 0 then
-                log_collected(gone, #gone / 2)
+                log_collected(entries(gone, 1, #gone, now), #gone)
         end
         return rest
 end
@@ -209,23 +213,24 @@ local function last_live(kind)
         return last
 end
 
+-- The type of what is written without being read first shows here.
 local function counts_read(m)
         call('HLEN', LIVE)
-        for i = 1, #COUNTS do
-                was[i] = m[i] or '0'
-                c[COUNTS[i]] = number(was[i])
-                if not c[COUNTS[i]] then
-                        damaged[#damaged + 1] = {COUNTS[i], was[i]}
-                        c[COUNTS[i]] = 0
+        for i = 1, N_COUNTS do
+                local v = number(m[i] or 0)
+                if not v then
+                        damaged[#damaged + 1] = {COUNTS[i], m[i]}
                 end
+                was[i], c[COUNTS[i]] = v, v or 0
         end
         if #damaged > 0 then
                 c.xtail, c.ttail = math.max(c.xtail, c.xhead, last_live('x:')), math.max(c.ttail, c.thead)
         end
-        for _, k in ipairs({'x', 't'}) do
-                if c[k .. 'head'] > c[k .. 'tail'] then
-                        c[k .. 'head'], c[k .. 'at'] = 0, 0
-                end
+        if c.xhead > c.xtail then
+                c.xhead, c.xat = 0, 0
+        end
+        if c.thead > c.ttail then
+                c.thead, c.tat = 0, 0
         end
 end
 
@@ -234,11 +239,11 @@ local function counts_write(fields)
         for i = 1, #damaged do
                 set_aside('meta:' .. damaged[i][1], damaged[i][2])
         end
-        for i = 1, #COUNTS do
-                local v = num(c[COUNTS[i]])
+        for i = 1, N_COUNTS do
+                local v = c[COUNTS[i]]
                 if v ~= was[i] then
                         fields[#fields + 1] = COUNTS[i]
-                        fields[#fields + 1] = v
+                        fields[#fields + 1] = num(v)
                 end
         end
         if #fields > 0 then
