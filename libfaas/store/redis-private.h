@@ -56,13 +56,14 @@ struct redis_store {
         uint64_t not_before_ns; /* ordinary groups are not sent again before */
         uint64_t heard_ns;      /* when an answer came last, or was first waited for */
         uint64_t oom_until_ns;
+        bool again;            /* an ordinary group was told "not now", and none has run since */
         unsigned refusals;     /* one after the other */
         uint32_t part, part_n; /* of the home partition's journal, and how many are in it */
         struct bad bad[FA_REDIS_BAD_MAX];
         unsigned n_bad;
         struct fa_log_rate log_bad;
         uint64_t log_oom_ns; /* when that was said last */
-        int trouble; /* as state(); 0: none but the connection's own */
+        int trouble;         /* as state(); 0: none but the connection's own */
         char why[512];
         const uint64_t *clock; /* tests' */
 };

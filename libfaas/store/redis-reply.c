@@ -203,6 +203,7 @@ static void on_reap(struct redis_store *s, const redisReply *r, uint64_t now_ns)
  * that something between us hides that the server was started again. */
 static void refused(struct redis_store *s, struct fa_group *g, uint64_t now_ns) {
         s->not_before_ns = now_ns + FA_REDIS_AGAIN_NS;
+        s->again = true;
         s->refusals += g->r == FAAS_E_UNAVAILABLE;
         g->r = 0;
         fa_redis_wait_add(s, g);
@@ -276,6 +277,10 @@ on_group(struct redis_store *s, struct fa_group *g, const redisReply *r, uint64_
         s->refusals = 0;
         no_trouble(s);
         warn_of_loss(s);
+        if (s->again && g->seq) {
+                s->again = false;
+                s->not_before_ns = 0;
+        }
         fa_redis_chain_add(&s->done, g);
 }
 

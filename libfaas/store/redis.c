@@ -133,8 +133,13 @@ static void send_group(struct redis_store *s, struct fa_group *g, uint64_t now_n
 
 static void send_all(struct redis_store *s, uint64_t now_ns) {
         while (s->phase == PHASE_OPEN && s->wait.first &&
-               (rank(s->wait.first) < 2 || now_ns >= s->not_before_ns))
-                send_group(s, fa_redis_chain_pop(&s->wait), now_ns);
+               (rank(s->wait.first) < 2 || now_ns >= s->not_before_ns)) {
+                struct fa_group *g = fa_redis_chain_pop(&s->wait);
+                send_group(s, g, now_ns);
+                /* Those behind it wait for its answer: they may be large, and told the same. */
+                if (s->again && g->seq)
+                        s->not_before_ns = FA_NEVER;
+        }
 }
 
 static void put_call(struct redis_store *s, enum script script, size_t n) {

@@ -198,16 +198,14 @@ static void load(struct naive *n, struct fa_op *op) {
 
 static void drop(struct naive *n, const struct fa_group *g, struct fa_op *op) {
         struct fa_owned *p = part_of(n, op->partition);
-        bool empty = true;
+        bool empty = p != NULL;
 
-        if (!p)
-                return;
         for (size_t i = 0; i < n->n_tasks; i++)
                 empty = empty &&
                         (n->task[i].partition != op->partition || n->task[i].state != FAAS_QUEUED);
-        if (p->owner != g->epoch || p->partition == g->epoch || !empty)
+        if (p && (!empty || p->owner != g->epoch || p->partition == g->epoch))
                 op->r = FAAS_E_STALE;
-        else
+        else if (p)
                 *p = n->part[--n->n_parts];
 }
 

@@ -264,6 +264,34 @@ void rb_state(struct bed *b, int r, const char *text) {
         rb_until(b, is_wanted, &(struct wanted){r, text});
 }
 
+bool rb_lost(struct bed *b, void *arg) {
+        fa_store_tick(b->store, b->now_ns);
+        return fa_store_lost(b->store);
+}
+
+void rb_bind_again(struct ep *e, uint64_t cursor) {
+        struct fa_group *g = ep_control(e), *done = ep_control(e);
+        struct fa_op *op = put(g, FA_OP_REBIND, 0, 0);
+
+        op->state = FA_REBIND_OWN;
+        op->cursor = cursor;
+        op->more->name = e->name;
+        op->more->endpoint = "";
+        op->more->owned = calloc(1, sizeof(struct fa_owned));
+        op->more->owned[op->more->n_owned++] = (struct fa_owned){e->epoch, e->epoch, 1};
+        put(done, FA_OP_REBIND, 0, 0)->state = FA_REBIND_DONE;
+        fa_store_apply(e->bed->store, done, fa_now());
+        fa_store_apply(e->bed->store, g, fa_now());
+        cr_assert_eq(rb_drive(e->bed), g, "REBIND goes first");
+        cr_assert_eq(g->r, 0);
+        cr_assert_eq(g->ops[0].r, 0);
+        cr_assert_geq(g->ops[0].more->last_seq, cursor, "always: nothing was lost");
+        cr_assert_eq(rb_drive(e->bed), done);
+        cr_assert_eq(done->r, 0);
+        fa_group_free(g);
+        fa_group_free(done);
+}
+
 /* ---- the books ---- */
 
 /* Written from docs/STORE.md, not from the scripts.  Answers what is wrong, a line each. */

@@ -58,6 +58,15 @@ void rb_open_url(struct bed *b, const struct fa_store_cfg *cfg, const char *url)
 void rb_state(struct bed *b, int r, const char *text);
 void rb_until(struct bed *b, bool (*done)(struct bed *b, void *arg), void *arg);
 
+/* For rb_until(): the store says that the server was started again. */
+bool rb_lost(struct bed *b, void *arg);
+
+/*
+ * As the dispatcher does it then: REBIND, behind the last group whose answer it has, then DONE.
+ * Nothing was lost.
+ */
+void rb_bind_again(struct ep *e, uint64_t cursor);
+
 /*
  * Counts all that is stored again, and compares it with the counters, and the journals and logs
  * with the records; the test fails where they differ.

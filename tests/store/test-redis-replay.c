@@ -284,35 +284,6 @@ static bool has_run(void *arg) {
                (long long)r->seq;
 }
 
-static bool is_lost(struct bed *b, void *arg) {
-        fa_store_tick(b->store, b->now_ns);
-        return fa_store_lost(b->store);
-}
-
-/* The store heard of the restart: as the dispatcher does it, REBIND, then DONE. */
-static void bind_again(struct ep *e, uint64_t cursor) {
-        struct fa_group *g = ep_control(e), *done = ep_control(e);
-        struct fa_op *op = put(g, FA_OP_REBIND, 0, 0);
-
-        op->state = FA_REBIND_OWN;
-        op->cursor = cursor;
-        op->more->name = e->name;
-        op->more->endpoint = "";
-        op->more->owned = calloc(1, sizeof(struct fa_owned));
-        op->more->owned[op->more->n_owned++] = (struct fa_owned){e->epoch, e->epoch, 1};
-        put(done, FA_OP_REBIND, 0, 0)->state = FA_REBIND_DONE;
-        fa_store_apply(e->bed->store, done, fa_now());
-        fa_store_apply(e->bed->store, g, fa_now());
-        cr_assert_eq(rb_drive(e->bed), g, "REBIND goes first");
-        cr_assert_eq(g->r, 0);
-        cr_assert_eq(g->ops[0].r, 0);
-        cr_assert_geq(g->ops[0].more->last_seq, cursor, "always: nothing was lost");
-        cr_assert_eq(rb_drive(e->bed), done);
-        cr_assert_eq(done->r, 0);
-        fa_group_free(g);
-        fa_group_free(done);
-}
-
 enum fate { NONE_RAN, SOME_RAN, ALL_RAN };
 
 /* What is still answered before the loss is told. */
@@ -352,7 +323,7 @@ static void kill_under_way(struct bed *b, struct ep *e, enum fate fate) {
         struct before t = {.e = e, .g = g};
         rb_until(b, take_until_lost, &t);
         cr_assert_not(fa_store_lost(b->store), "told once");
-        bind_again(e, cursor + (unsigned)t.n);
+        rb_bind_again(e, cursor + (unsigned)t.n);
         take_all(e, g, t.n, true);
         expect_round(b, id);
         rb_books(rb_prefix());
@@ -373,102 +344,5 @@ Test(redis_replay, a_server_that_is_killed_with_groups_under_way_runs_each_once)
         cr_assert_eq(load_all(&e, e.epoch, ids, 64), 24);
         for (unsigned i = 0; i < 24; i++)
                 cr_assert_eq(ids[i], 1 + i / 2 * ROUND + 4 + i % 2);
-        bed_close(&b);
-}
-
-/* ---- who is told of a restart ---- */
-
-static bool is_there(struct bed *b, void *arg) {
-        const char *why;
-
-        fa_store_tick(b->store, b->now_ns);
-        return fa_store_state(b->store, &why) == 0;
-}
-
-Test(redis_replay, who_was_there_before_is_told_that_the_server_was_started_again) {
-        struct bed b, late = {.ops = &bed_under_test};
-        char url[160];
-
-        rb_append_only = true;
-        bed_open(&b, NULL);
-        rb_until(&b, is_there, NULL);
-        cr_assert_not(fa_store_lost(b.store), "the first time");
-        /* A connection that breaks is no restart. */
-        rb_do("CLIENT KILL TYPE normal SKIPME yes");
-        rb_state(&b, FAAS_E_UNAVAILABLE, "closed the connection");
-        rb_until(&b, is_there, NULL);
-        cr_assert_not(fa_store_lost(b.store));
-
-        rb_restart();
-        (void)snprintf(url, sizeof(url), "redis+unix://%s?prefix=%s", rb_server.socket,
-                       rb_prefix());
-        rb_open_url(&late, &(struct fa_store_cfg){.tick_ns = TICK_NS, .lease_ticks = 3}, url);
-        rb_until(&late, is_there, NULL);
-        cr_assert_not(fa_store_lost(late.store), "it was not there before");
-        rb_until(&b, is_lost, NULL);
-        cr_assert_eq(rb_int("HGET {%s}:meta restarts", rb_prefix()), 1, "counted once");
-        cr_assert_not(fa_store_lost(b.store));
-
-        /* Nobody has connected in between. */
-        rb_restart();
-        rb_restart();
-        rb_until(&late, is_lost, NULL);
-        rb_until(&b, is_lost, NULL);
-        cr_assert_eq(rb_int("HGET {%s}:meta restarts", rb_prefix()), 2);
-        rb_close(&late);
-        bed_close(&b);
-}
-
-static bool spins(struct bed *b, void *arg) {
-        fa_store_tick(b->store, b->now_ns);
-        cr_assert_null(fa_store_reap(b->store, b->now_ns), "nothing goes on before it was asked");
-        return fa_store_state(b->store, &(const char *){NULL}) == 0;
-}
-
-Test(redis_replay, nothing_goes_on_before_the_loss_was_told) {
-        struct bed b;
-
-        rb_append_only = true;
-        bed_open(&b, NULL);
-        struct ep e = ep_start(&b, "a");
-        rb_restart();
-        struct fa_group *g = ep_group(&e);
-        put_accept(g, e.epoch, 1, "x");
-        fa_store_apply(b.store, g, fa_now());
-        rb_until(&b, spins, NULL);
-        cr_assert_eq(rb_int("HLEN {%s}:live", rb_prefix()), 0);
-        cr_assert(fa_store_lost(b.store));
-        bind_again(&e, 0);
-        cr_assert_eq(rb_drive(&b), g);
-        cr_assert_eq(g->r, 0);
-        cr_assert_eq(g->ops[0].r, 0);
-        fa_group_free(g);
-        expect_open(&b, 1);
-        bed_close(&b);
-}
-
-/* ---- a server without a disk ---- */
-
-Test(redis_replay, a_store_that_lost_all_is_written_again_by_its_owner) {
-        const struct fa_owned mine[] = {{0, 0, 1}};
-        struct fa_owned own = mine[0];
-        struct bed b;
-
-        bed_open(&b, NULL);
-        struct ep e = ep_start(&b, "a");
-        cr_assert_eq(do_accept(&e, 1, "x"), 0);
-        cr_assert_eq(do_accept(&e, 2, "x"), 0);
-        cr_assert_geq(fa_store_unsafe_ns(b.store), FA_NS_PER_S);
-        rb_restart();
-        rb_until(&b, is_lost, NULL);
-        own.partition = own.owner = e.epoch;
-        cr_assert_eq(do_rebind(&e, FA_REBIND_OWN, &own, 1), 0);
-        cr_assert_eq(do_restore(&e, 1, FAAS_QUEUED, "x"), 0);
-        cr_assert_eq(do_restore(&e, 2, FAAS_COMPLETED, "y"), 0);
-        bind_done(&e);
-        cr_assert_eq(do_accept(&e, 3, "x"), 0);
-        expect_open(&b, 1);
-        expect_final(&b, 2, "y");
-        rb_books(rb_prefix());
         bed_close(&b);
 }

@@ -53,7 +53,11 @@ end
 -- The counters of the whole, read at once and written at once.
 local COUNTS = {'open', 'obytes', 'final', 'fbytes', 'xhead', 'xat', 'xtail', 'xn', 'thead', 'tat',
                 'ttail', 'tn', 'tombs', 'bad'}
-local c, was = {}, {}
+local N_COUNTS = #COUNTS
+local c = {open = 0, obytes = 0, final = 0, fbytes = 0, xhead = 0, xat = 0, xtail = 0, xn = 0, thead = 0,
+           tat = 0, ttail = 0, tn = 0, tombs = 0, bad = 0}
+local was = {}
+
 local damaged = {} -- fields of meta that are no numbers, and what they were instead
 
 local function set_aside(id, v)
@@ -95,7 +99,6 @@ local function count_again(kind, part)
                         seen[id], n = true, n + 1
                 end
         end
-        call('HSET', LIVE, kind .. part, n)
         return n
 end
 
@@ -105,6 +108,7 @@ local function unlive(kind, part, n, last)
         local left = call('HINCRBY', LIVE, kind .. part, -n)
         if left < 0 then
                 left = count_again(kind, part)
+                call('HSET', LIVE, kind .. part, left)
         end
         if left <= 0 and part ~= (last or num(c.xtail)) then
                 drop(base .. kind .. part)
@@ -125,6 +129,12 @@ local function rotate(kind, tail, n)
         c[tail], c[n] = c[tail] + 1, 0
 end
 
+-- Those of a list's ids as entries of a log: each with the time.
+local function entries(ids, first, last, time)
+        local stamp = struct.pack('>d', time)
+        return concat(ids, stamp, first, last) .. stamp
+end
+
 -- Adds to a log or journal, whose entries are so long; answers how many it has.  If somebody else
 -- wrote there, ours begin again where an entry begins.
 local function append(key, text, width)
@@ -135,16 +145,9 @@ local function append(key, text, width)
         return len / width
 end
 
--- Those of a list's ids as entries of a log: each with the time.
-local function entries(ids, first, last, time)
-        local stamp = struct.pack('>d', time)
-        return concat(ids, stamp, first, last) .. stamp
-end
-
 local function log_collected(text, count)
         rotate('t:', 'ttail', 'tn')
-        c.tn = append(base .. 't:' .. num(c.ttail), text, 24)
-        c.tombs = c.tombs + count
+        c.tn, c.tombs = append(base .. 't:' .. num(c.ttail), text, 24), c.tombs + count
 end
 
 -- Walks a log from its oldest entry: each(id, time) says whether it is done with; if not, it ends.
@@ -210,23 +213,24 @@ local function last_live(kind)
         return last
 end
 
+-- The type of what is written without being read first shows here.
 local function counts_read(m)
         call('HLEN', LIVE)
-        for i = 1, #COUNTS do
-                was[i] = m[i] or '0'
-                c[COUNTS[i]] = number(was[i])
-                if not c[COUNTS[i]] then
-                        damaged[#damaged + 1] = {COUNTS[i], was[i]}
-                        c[COUNTS[i]] = 0
+        for i = 1, N_COUNTS do
+                local v = number(m[i] or 0)
+                if not v then
+                        damaged[#damaged + 1] = {COUNTS[i], m[i]}
                 end
+                was[i], c[COUNTS[i]] = v, v or 0
         end
         if #damaged > 0 then
                 c.xtail, c.ttail = math.max(c.xtail, c.xhead, last_live('x:')), math.max(c.ttail, c.thead)
         end
-        for _, k in ipairs({'x', 't'}) do
-                if c[k .. 'head'] > c[k .. 'tail'] then
-                        c[k .. 'head'], c[k .. 'at'] = 0, 0
-                end
+        if c.xhead > c.xtail then
+                c.xhead, c.xat = 0, 0
+        end
+        if c.thead > c.ttail then
+                c.thead, c.tat = 0, 0
         end
 end
 
@@ -235,11 +239,11 @@ local function counts_write(fields)
         for i = 1, #damaged do
                 set_aside('meta:' .. damaged[i][1], damaged[i][2])
         end
-        for i = 1, #COUNTS do
-                local v = num(c[COUNTS[i]])
+        for i = 1, N_COUNTS do
+                local v = c[COUNTS[i]]
                 if v ~= was[i] then
                         fields[#fields + 1] = COUNTS[i]
-                        fields[#fields + 1] = v
+                        fields[#fields + 1] = num(v)
                 end
         end
         if #fields > 0 then

@@ -1,7 +1,170 @@
--- owners.lua - what a group does with epochs, leases and partitions, and reading one of these
+-- rare.lua - the rest of group.lua: what is not of every day
 --
+-- It stands behind group.lua and before run.lua, and sees what is local there.
+
 -- A function is made anew each time that the script runs, so these are made only for who needs one.
-if RARE then
+if RARE or pending or not tick then
+        -- ---- leases and partitions, all of them: for what is rare ----
+
+        local leases, parts
+        local function read_all()
+                leases, parts = {}, {}
+                local all = call('HGETALL', M)
+                for i = 1, #all, 2 do
+                        local e, f = string.match(all[i], '^l:(%d+):(%a)$')
+                        local p = string.match(all[i], '^p:(%d+)$')
+                        if e then
+                                leases[e] = leases[e] or {}
+                                leases[e][f] = all[i + 1]
+                        elseif p then
+                                local o, g = string.match(all[i + 1], '^(%d+) (%d+)$')
+                                -- What cannot be read is nobody's, of a generation that is surely new.
+                                parts[p] = {o = o or '0', g = tonumber(g or 1000000)}
+                        end
+                end
+                if not tick then
+                        damaged[#damaged + 1] = {'tick', m[REST + 3]}
+                        tick = 0
+                        for _, l in pairs(leases) do
+                                tick = math.max(tick, number(l.t) or 0)
+                        end
+                        put('tick', num(tick))
+                end
+        end
+
+        local function expired(l)
+                return tick - (number(l.t) or 0) >= lease_ticks
+        end
+
+        local function write_lease(e, l)
+                leases[e] = l
+                for f, v in pairs(l) do
+                        call('HSET', M, 'l:' .. e .. ':' .. f, v)
+                end
+        end
+
+        local function drop_lease(e)
+                leases[e] = nil
+                for _, f in ipairs({'t', 's', 'b', 'r', 'n', 'e', 'i'}) do
+                        call('HDEL', M, 'l:' .. e .. ':' .. f)
+                end
+        end
+
+        local function write_part(p, o, g)
+                parts[p] = {o = o, g = g}
+                call('HSET', M, 'p:' .. p, o .. ' ' .. num(g))
+        end
+
+        local function next_epoch(e)
+                local head, last, nines = string.match(e, '^(%d-)([0-8]?)(9*)$')
+                return head .. (last == '' and '1' or string.char(byte(last) + 1)) .. string.rep('0', #nines)
+        end
+
+        -- The older epochs of this name are fenced, and what they own is e's.
+        local function fence_older(name, e)
+                for x, l in pairs(leases) do
+                        if l.n == name and younger(e, x) then
+                                for p, part in pairs(parts) do
+                                        if part.o == x then
+                                                write_part(p, e, part.g + 1)
+                                        end
+                                end
+                                drop_lease(x)
+                        end
+                end
+        end
+
+        -- {partition, owner, generation ...}: those of one owner, or all.
+        local function tell_parts(e)
+                local t = {}
+                for p, part in pairs(parts) do
+                        if not e or part.o == e then
+                                t[#t + 1] = p
+                                t[#t + 1] = part.o
+                                t[#t + 1] = num(part.g)
+                        end
+                end
+                return t
+        end
+
+        -- Must ordinary groups wait for an owner that has still to write its state again?
+        function unrestored()
+                read_all()
+                local wait, all = false, true
+                for _, l in pairs(leases) do
+                        if tonumber(l.r) ~= restarts then
+                                all = false
+                                wait = wait or not expired(l)
+                        end
+                end
+                if all then
+                        put('pending', '0')
+                end
+                return wait
+        end
+
+        -- Q: P in binary, hash, id, retries, strike's fence, strikes.
+        function run.Q()
+                local bin, bucket, id, retries, fence, strikes = take(6)
+                local rkey = base .. 'r:' .. bucket
+                local cur = not rep and call('HGET', rkey, id)
+                local s = cur and state_of(cur, rkey, id)
+                if rep then
+                        return 0
+                elseif not s or s == 255 or sub(cur, 2, 9) ~= bin then
+                        return {NOENT}
+                elseif s ~= 0 then
+                        return {EXISTS}
+                end
+                call('HSET', rkey, id, sub(cur, 1, 14) .. retries .. sub(cur, 19, 26) .. fence .. strikes .. sub(cur, 43))
+                return 0
+        end
+
+        -- S: P, the same in binary, hash, id, the record as if it were open, status, the result or "".
+        function run.S()
+                local P, bin, bucket, id, open, status, result = take(7)
+                local rkey = base .. 'r:' .. bucket
+                local cur = call('HGET', rkey, id)
+                local s = cur and state_of(cur, rkey, id)
+                local final = status ~= '\0'
+                if s and s ~= 255 and (s ~= 0 or sub(cur, 2, 9) ~= bin) then
+                        return {cur}
+                elseif rep then
+                        return 0
+                elseif s == 255 then
+                        return {GONE}
+                end
+                local part = s and sub(cur, 10, 13) or
+                        struct.pack('>I4', tonumber(last_part[P]))
+                -- What was submitted stays as it is.
+                if s then
+                        open = sub(cur, 1, 14) .. sub(open, 15, 18) .. sub(cur, 19, 26) .. sub(open, 27, 42) .. sub(cur, 43)
+                end
+                if final then
+                        rotate('x:', 'xtail', 'xn')
+                        local fence = s and sub(cur, 27, 38) or string.rep('\0', 12)
+                        local v = status .. bin .. struct.pack('>I4', c.xtail) .. sub(open, 14, 26) .. fence .. result
+                        ending({id}, 1, 1)
+                        call('HSET', rkey, id, v)
+                        if s then
+                                c.obytes = c.obytes - #cur - RECORD
+                                journal_remove(P, {[part] = 1})
+                        else
+                                c.open = c.open + 1
+                        end
+                        ended(1, #v + RECORD)
+                else
+                        local v = sub(open, 1, 9) .. part .. sub(open, 14)
+                        if not s then
+                                journal_add(P, part, {id})
+                                c.open = c.open + 1
+                        end
+                        call('HSET', rkey, id, v)
+                        c.obytes = c.obytes + #v - (s and #cur or -RECORD)
+                end
+                return 0
+        end
+
         -- Adds those of these ids whose records are open and begin so, each with its record: as many as there
         -- is room for.  Answers how many ids were looked at, and how many bytes there are.
         local function add_open(out, ids, here, max, bytes)
@@ -42,7 +205,7 @@ if RARE then
                 end
                 while part <= last do
                         -- The first few tell how long records are.
-                        local step = looked == 0 and 8 or math.max(8, math.min(256, math.floor(1048576 / (bytes / looked + 1))))
+                        local step = looked == 0 and 8 or math.max(1, math.min(256, math.floor(1048576 / (bytes / looked + 1))))
                         local e = call('GETRANGE', base .. 'j:' .. P .. ':' .. num(part), num(i * 16), num((i + step) * 16 - 1))
                         local ids, n = {}, math.floor(#e / 16)
                         for k = 1, n do
@@ -63,7 +226,8 @@ if RARE then
                                 return out
                         end
                 end
-                if P ~= E and tonumber(call('HGET', LIVE, 'j:' .. P .. ':' .. num(last)) or 0) <= 0 then
+                local left = P ~= E and call('HGET', LIVE, 'j:' .. P .. ':' .. num(last))
+                if left and (number(left) or 1) <= 0 then
                         drop(base .. 'j:' .. P .. ':' .. num(last))
                         call('HDEL', LIVE, 'j:' .. P .. ':' .. num(last))
                 end
@@ -210,30 +374,35 @@ if RARE then
         -- X: partition.  DROP.
         function run.X()
                 local p = take(1)
-                local own, last, first = unpack(call('HMGET', M, 'p:' .. p, 's:' .. p, 'f:' .. p))
+                local own, last = unpack(call('HMGET', M, 'p:' .. p, 's:' .. p))
                 if not own then
                         return {0}
                 elseif p == E or string.match(own, '^(%d+) ') ~= E then
                         return {STALE}
                 end
-                local keys = {}
-                first, last = number(first or 0) or 0, number(last or 0) or 0
+                local first, keys = number(call('HGET', M, 'f:' .. p) or 0) or 0, {}
+                last = number(last or 0) or last_live('j:' .. p .. ':')
                 if last > first + 1000 then
                         return {STALE} -- a LOAD moves the first one on
                 end
                 for part = first, last do
                         local key = 'j:' .. p .. ':' .. num(part)
-                        if tonumber(call('HGET', LIVE, key) or 0) > 0 then
+                        local left = call('HGET', LIVE, key)
+                        if (left and number(left) or count_again('j:' .. p .. ':', num(part))) > 0 then
                                 return {STALE}
                         end
                         keys[#keys + 1] = key
                 end
-                call('HSET', M, 'v', call('HGET', M, 'v') or '1') -- what Redis refuses without memory
+                call('HSET', M, 'v', call('HGET', M, 'v')) -- what Redis refuses without memory
                 for _, key in ipairs(keys) do
                         drop(base .. key)
                         call('HDEL', LIVE, key)
                 end
                 call('HDEL', M, 'p:' .. p, 's:' .. p, 'f:' .. p)
                 return {0}
+        end
+
+        if not tick then
+                read_all()
         end
 end
