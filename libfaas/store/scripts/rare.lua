@@ -155,26 +155,26 @@ if RARE or pending then
                 return 0
         end
 
-        -- The records of these ids, in their order.
-        local function records(ids)
-                local by, got = {}, {}
-                for i = 1, #ids do
-                        local rkey = records_of(ids[i])
-                        by[rkey] = by[rkey] or {}
-                        table.insert(by[rkey], i)
-                end
-                for rkey, places in pairs(by) do
-                        local some = {}
-                        for k = 1, #places do
-                                some[k] = ids[places[k]]
+        -- Adds those of these ids whose records are open and begin so, each with its record.
+        local function add_open(out, ids, here)
+                local from = 1
+                while from <= #ids do
+                        local rkey, to = records_of(ids[from]), from
+                        while to < #ids and records_of(ids[to + 1]) == rkey do
+                                to = to + 1
                         end
-                        local v = call('HMGET', rkey, unpack(some))
-                        for k = 1, #places do
-                                local s = v[k] and state_of(v[k], rkey, some[k])
-                                got[places[k]] = s == 0 and v[k]
+                        local got = call('HMGET', rkey, unpack(ids, from, to))
+                        local n = #out
+                        for i = from, to do
+                                local v = got[i - from + 1]
+                                if v and #v >= 50 and sub(v, 1, 13) == here then
+                                        out[n + 1], out[n + 2], n = ids[i], v, n + 2
+                                elseif v then
+                                        state_of(v, rkey, ids[i])
+                                end
                         end
+                        from = to + 1
                 end
-                return got
         end
 
         -- L: P, the same in binary, cursor, how many at most.  Answers the next cursor (-1: that is all),
@@ -190,31 +190,22 @@ if RARE or pending then
                 end
                 max = tonumber(max)
                 while part <= last do
-                        local e = call('GETRANGE', base .. 'j:' .. P .. ':' .. num(part), i * 16, i * 16 + 4095)
-                        local ids, here = {}, mine .. struct.pack('>I4', part)
+                        local want = math.min(max - (#out - 1) / 2, 256)
+                        local e = call('GETRANGE', base .. 'j:' .. P .. ':' .. num(part), i * 16, (i + want) * 16 - 1)
+                        local ids = {}
                         for k = 1, #e / 16 do
                                 ids[k] = sub(e, k * 16 - 15, k * 16)
                         end
-                        local got = #ids > 0 and records(ids) or {}
-                        for k = 1, #ids do
-                                if got[k] and sub(got[k], 1, 13) == here then
-                                        if (#out - 1) / 2 >= max then
-                                                out[1] = num(part * 1048576 + i + k)
-                                                return out
-                                        end
-                                        out[#out + 1] = ids[k]
-                                        out[#out + 1] = got[k]
-                                end
-                        end
+                        add_open(out, ids, mine .. struct.pack('>I4', part))
                         i, looked = i + #ids, looked + #ids
-                        if #ids < 256 then
+                        if #ids < want then
                                 if part == first and part < last and not redis.call('HGET', LIVE, 'j:' .. P .. ':' .. num(part)) then
                                         first = part + 1
                                         put('f:' .. P, num(first))
                                 end
                                 part, i, looked = part + 1, 0, looked + 1
                         end
-                        if looked >= 4096 and part <= last then
+                        if part <= last and (looked >= 4096 or (#out - 1) / 2 >= max) then
                                 out[1] = num(part * 1048576 + i + 1)
                                 return out
                         end
