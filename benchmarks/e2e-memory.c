@@ -10,9 +10,10 @@
  *   through   so many go through, none waits: what is left then
  *
  *   e2e-memory [--smoke] [--how queued|restart|takeover|through] [--tasks N]
- *              [--store memory|redis] [--backlog BYTES] [--ttl SECONDS]
+ *              [--store memory|redis] [--backlog BYTES] [--ttl SECONDS] [--workers N]
  *
- * --backlog: the dispatcher's --backlog-bytes; --ttl: its --result-ttl.
+ * --backlog: the dispatcher's --backlog-bytes; --ttl: its --result-ttl; --workers 0: restart and
+ * takeover end when all is read.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,16 +22,15 @@
 #include "load.h"
 #include "programs.h"
 
-#define WORKERS 4
 #define LEASE_S 3.0
 #define OF_ONE_CLIENT 500000u
-#define PATIENCE_S 300.0
+#define PATIENCE_S 120.0
 #define TOMBS_S 75 /* ids of collected tasks are remembered for a minute */
 #define POLL_S 0.002
 
 struct options {
         const char *how, *store, *backlog, *ttl;
-        unsigned long tasks;
+        unsigned long tasks, workers;
         int settle; /* seconds that Redis has to become as small as it was */
 };
 
@@ -119,7 +119,8 @@ static int watch(const struct options *o,
                  unsigned which,
                  double start,
                  double lease) {
-        double first = 0, read = 0, done = 0, now = start;
+        double first = 0, read = 0, done = 0, now = start, redis = programs_cpu(p->redis.pid);
+        double self = programs_cpu(p->dispatchers[which]);
         unsigned long long queued_then = 0;
         struct faas_client *c = NULL;
         struct faas_stats s = {.queued = 0};
@@ -134,16 +135,20 @@ static int watch(const struct options *o,
                 }
                 if (read == 0 && s.queued + s.running + s.completed >= o->tasks)
                         read = now - start;
-                if (s.completed >= o->tasks)
+                if (s.completed >= o->tasks || (read > 0 && !o->workers))
                         done = now - start;
                 programs_sleep(POLL_S);
         }
         if (!r)
-                printf("{\"bench\": \"e2e-memory\", \"how\": \"%s\", \"tasks\": %lu, \"lease_s\": "
+                printf("{\"bench\": \"e2e-memory\", \"how\": \"%s\", \"tasks\": %lu, \"workers\": "
+                       "%lu, \"lease_s\": "
                        "%.1f, \"first_s\": %.3f, \"known_then\": %llu, \"read_s\": %.3f, "
-                       "\"done_s\": %.2f, \"allowed_s\": %.1f, \"dispatcher_rss\": %llu}\n",
-                       o->how, o->tasks, lease, first, queued_then, read, done, lease + 5,
-                       programs_rss(p->dispatchers[which]));
+                       "\"done_s\": %.2f, \"allowed_s\": %.1f, \"dispatcher_rss\": %llu, "
+                       "\"dispatcher_us\": %.2f, \"redis_us\": %.2f}\n",
+                       o->how, o->tasks, o->workers, lease, first, queued_then, read, done,
+                       lease + 5, programs_rss(p->dispatchers[which]),
+                       (programs_cpu(p->dispatchers[which]) - self) / (double)o->tasks * 1e6,
+                       (programs_cpu(p->redis.pid) - redis) / (double)o->tasks * 1e6);
         faas_client_close(c);
         return r || done == 0;
 }
@@ -157,11 +162,11 @@ static int again(const struct options *o, unsigned which) {
                 r = programs_dispatcher(&p, which);
         if (!r && which)
                 programs_sleep(2); /* it shall have its epoch, and see d1's lease */
-        for (unsigned i = 0; i < WORKERS && !r && which; i++)
+        for (unsigned i = 0; i < o->workers && !r && which; i++)
                 r = programs_worker_at(&p, 1, p.door[which]);
         programs_kill(p.dispatchers[0]);
         p.dispatchers[0] = 0;
-        for (unsigned i = 0; i < WORKERS && !r && !which; i++)
+        for (unsigned i = 0; i < o->workers && !r && !which; i++)
                 r = programs_worker(&p, 1);
         start = programs_now();
         if (!r && !which)
@@ -177,7 +182,7 @@ static int through(const struct options *o) {
         double start = 0, seconds = 0;
         int r = begin(&p, 1, o);
 
-        for (unsigned i = 0; i < WORKERS && !r; i++)
+        for (unsigned i = 0; i < o->workers && !r; i++)
                 r = programs_worker(&p, 1);
         base = redis_memory(&p);
         if (!r)
@@ -215,7 +220,7 @@ static int through(const struct options *o) {
 static int usage(void) {
         fprintf(stderr, "usage: e2e-memory [--smoke] [--how queued|restart|takeover|through] "
                         "[--tasks N]\n                  [--store memory|redis] [--backlog BYTES] "
-                        "[--ttl SECONDS]\n");
+                        "[--ttl SECONDS] [--workers N]\n");
         return 2;
 }
 
@@ -236,7 +241,8 @@ static int run(const struct options *o, const char *how) {
 
 int main(int argc, char **argv) {
         static const char *const hows[] = {"queued", "restart", "takeover", "through"};
-        struct options o = {.store = "redis", .ttl = "10", .tasks = 1000000, .settle = TOMBS_S};
+        struct options o = {
+                .store = "redis", .ttl = "10", .tasks = 1000000, .workers = 4, .settle = TOMBS_S};
         int r = 0;
 
         for (int i = 1; i < argc; i++) {
@@ -250,6 +256,8 @@ int main(int argc, char **argv) {
                         return usage();
                 if (strcmp(argv[i], "--tasks") == 0)
                         o.tasks = strtoul(value, NULL, 10);
+                else if (strcmp(argv[i], "--workers") == 0)
+                        o.workers = strtoul(value, NULL, 10);
                 else if (strcmp(argv[i], "--how") == 0)
                         o.how = value;
                 else if (strcmp(argv[i], "--store") == 0)

@@ -1,18 +1,21 @@
 /* redis-server.c - see redis-server.h */
 #include "redis-server.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "programs.h"
 
 #define START_MS 10000
+#define END_MS 5000
 #define ANSWER_S 30 /* to INFO, by one that is busy */
 
 static int dial(const struct redis_server *r) {
@@ -93,6 +96,13 @@ int redis_server_new(struct redis_server *r, const char *fsync) {
 }
 
 void redis_server_kill(struct redis_server *r) {
+        /* A child may be writing its file anew; at SIGTERM it takes that with it. */
+        for (int i = 0; r->pid > 0 && i < END_MS; i++) {
+                if (kill(r->pid, i ? 0 : SIGTERM) || waitpid(r->pid, NULL, WNOHANG) == r->pid)
+                        r->pid = 0;
+                else
+                        programs_sleep(0.001);
+        }
         programs_kill(r->pid);
         programs_remove(r->own_dir);
         r->pid = 0;

@@ -24,7 +24,8 @@ int redis_server_start(struct redis_server *r, const char *dir, const char *fsyn
 /* The same in a temporary directory, everything of which ends with redis_server_kill(). */
 int redis_server_new(struct redis_server *r, const char *fsync);
 
-/* Kills it with SIGKILL and reaps it; nothing for one that was not started. */
+/* Ends it, by SIGKILL if it does not go at SIGTERM, and reaps it; nothing for one that was not
+ * started. */
 void redis_server_kill(struct redis_server *r);
 
 /* A number of INFO, like "used_memory". 0; -1: it does not answer, or has no such number. */
