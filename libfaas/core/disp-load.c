@@ -12,7 +12,8 @@
 
 #include "core/disp-private.h"
 
-#define LOADS_MAX 2 /* unanswered at a time: of two partitions */
+#define LOADS_MAX 2       /* unanswered at a time: of two partitions */
+#define SPILLED_BYTES 21u /* of a number in a set, at most: base/set.h */
 #define AGAIN_NS (10 * FA_NS_PER_MS)
 
 static void ask_workers(struct fa_disp *d) {
@@ -64,8 +65,18 @@ void fa_disp_loads_again(struct fa_disp *d) {
         }
 }
 
+/*
+ * Memory for the tasks themselves: the budget less what is kept of those who wait for the others,
+ * but always a part of it, or nothing would go on.
+ */
+static uint64_t share(const struct fa_disp *d) {
+        uint64_t budget = d->cfg.backlog_bytes, waiters = d->n_spilled * SPILLED_BYTES;
+
+        return FA_MAX(budget / 4, budget - FA_MIN(budget, waiters));
+}
+
 static bool room(const struct fa_disp *d) {
-        return !d->cfg.backlog_bytes || d->queued_bytes < d->cfg.backlog_bytes / 2 ||
+        return !d->cfg.backlog_bytes || d->queued_bytes < share(d) / 2 ||
                !(d->n_in[TASK_QUEUED] + d->n_in[TASK_INHERITED]);
 }
 
@@ -225,7 +236,7 @@ static void spill(struct fa_disp *d, struct task *t) {
  */
 bool fa_disp_spill(struct fa_disp *d, struct task *t, uint64_t now_ns) {
         if (!d->cfg.backlog_bytes ||
-            (d->home->whole && d->queued_bytes + fa_disp_task_cost(t) <= d->cfg.backlog_bytes))
+            (d->home->whole && d->queued_bytes + fa_disp_task_cost(t) <= share(d)))
                 return false;
         make_partial(d, d->home);
         d->home->n_out++;

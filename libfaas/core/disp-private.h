@@ -153,6 +153,7 @@ struct fa_disp {
         struct part *home;
         struct class *classes, *class_at[FA_FUNCTIONS_MAX * 8];
         uint32_t n_classes;
+        uint64_t n_spilled;           /* in the sets of all clients: peer.spilled */
         uint64_t n_in[_TASK_STATE_N]; /* tasks in each state */
         uint64_t queued_bytes;        /* of those QUEUED and INHERITED; with a budget only */
         uint32_t n_partial;           /* partitions that are not whole */

@@ -146,7 +146,8 @@ static uint64_t number(const struct fa_disp *d, const struct faas_id *id) {
         return fa_set_key(d->cfg.seed, id);
 }
 
-static void spilled_clear(struct peer *p) {
+static void spilled_clear(struct fa_disp *d, struct peer *p) {
+        d->n_spilled -= p->spilled.n;
         fa_set_deinit(&p->spilled);
         p->spilled_bytes = 0;
 }
@@ -155,7 +156,7 @@ static void leave(struct fa_disp *d, struct peer *p) {
         if (p->here)
                 fa_map_remove(&d->clients, &p->by_incarnation);
         p->here = false;
-        spilled_clear(p);
+        spilled_clear(d, p);
 }
 
 /* This is where the client is now; what it waited for at another connection it waits for here. */
@@ -175,7 +176,7 @@ void fa_disp_client_here(struct fa_disp *d, struct peer *p) {
         }
         p->here = fa_map_insert(&d->clients, &p->by_incarnation) == 0;
         if (!p->here)
-                spilled_clear(p); /* it is missed at its next beat, and all is said again */
+                spilled_clear(d, p); /* it is missed at its next beat, and all is said again */
 }
 
 void fa_disp_client_close(struct fa_disp *d, struct peer *p) {
@@ -205,8 +206,10 @@ void fa_disp_waiters_leave(struct fa_disp *d, struct task *t, uint64_t client, s
                 struct peer *p = w->peer;
                 if (w->once || w->submitted || p->incarnation != client)
                         continue;
-                if (p->here && fa_set_add(&p->spilled, number(d, &t->node.key)) == 0)
+                if (p->here && fa_set_add(&p->spilled, number(d, &t->node.key)) == 0) {
                         p->spilled_bytes += len;
+                        d->n_spilled++;
+                }
                 fa_disp_waiter_drop(w);
         }
 }
@@ -222,6 +225,7 @@ void fa_disp_waiter_back(struct fa_disp *d, struct task *t) {
         p = fa_container_of(n, struct peer, by_incarnation);
         if (!fa_set_remove(&p->spilled, number(d, &t->node.key)))
                 return;
+        d->n_spilled--;
         p->spilled_bytes -= fa_blob_len(t->spec->payload);
         (void)fa_disp_waiter_add(t, p, false);
 }
@@ -234,7 +238,7 @@ void fa_disp_spilled_forget(struct fa_disp *d) {
                 struct peer *p = fa_list_entry(it, struct peer, link);
                 if (!p->spilled.n)
                         continue;
-                spilled_clear(p);
+                spilled_clear(d, p);
                 fa_disp_welcome(d, p);
         }
 }

@@ -305,7 +305,6 @@ static int make_machine(struct fa_dispatcher *d, const struct faas_dispatcher_cf
                 .window_tasks = cfg->window_tasks,
                 .window_bytes = cfg->window_bytes,
                 .max_strikes = cfg->max_strikes,
-                .backlog_bytes = cfg->backlog_bytes,
         };
         d->keep.store_cfg = (struct fa_store_cfg){
                 .max_tasks = cfg->queue_tasks,
@@ -316,6 +315,7 @@ static int make_machine(struct fa_dispatcher *d, const struct faas_dispatcher_cf
                 .lease_ticks = LEASE_TICKS,
                 .evicting_ok = cfg->flags & FAAS_DISPATCHER_EVICTION_OK,
         };
+        d->keep.backlog_bytes = cfg->backlog_bytes;
         if (getrandom(seeds, sizeof(seeds), 0) != (ssize_t)sizeof(seeds))
                 return fa_errno(errno, "getrandom");
         disp->seed = seeds[0];

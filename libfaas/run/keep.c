@@ -16,6 +16,8 @@
 #include "base/log.h"
 #include "base/macros.h"
 
+/* Half of it is for what waits; the rest for what is on its way, and for what may still be lost
+ * with the store's tail. */
 #define BACKLOG_BYTES (UINT64_C(256) << 20)
 #define HINT_NS (10 * FA_NS_PER_MS) /* a hand-out of microseconds is over before it is told */
 
@@ -26,10 +28,9 @@ static void fit(struct fa_keep *k) {
         c->tick_ns = k->store->ops->shared ? k->store_cfg.tick_ns : FA_NEVER;
         c->lease_ticks = k->store_cfg.lease_ticks;
         c->keeps = k->store->ops->shared;
-        if (!k->store->ops->shared)
-                c->backlog_bytes = 0; /* memory holds it anyway */
-        else if (!c->backlog_bytes)
-                c->backlog_bytes = BACKLOG_BYTES;
+        c->backlog_bytes = 0; /* memory holds it anyway */
+        if (k->store->ops->shared)
+                c->backlog_bytes = (k->backlog_bytes ? k->backlog_bytes : BACKLOG_BYTES) / 2;
         c->hint_after_ns = k->store->ops->shared ? HINT_NS : FA_NEVER;
         c->retain_ns = fa_store_unsafe_ns(k->store);
 }

@@ -15,12 +15,13 @@ struct fa_keep {
         struct fa_store *store;
         struct fa_disp_cfg disp_cfg;
         struct fa_store_cfg store_cfg;
-        char *url;   /* of the store */
-        int trouble; /* the store's state as last logged */
+        char *url;              /* of the store */
+        uint64_t backlog_bytes; /* set by the owner: memory for the backlog; 0: 256 MiB */
+        int trouble;            /* the store's state as last logged */
 };
 
 #define FA_KEEP_NULL                                                                               \
-        { NULL, NULL, {{0}}, {0}, NULL, 0 }
+        { NULL, NULL, {{0}}, {0}, NULL, 0, 0 }
 
 /*
  * Opens the store and makes the machine, which has its epoch when this returns.  A store that is
