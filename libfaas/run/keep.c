@@ -16,8 +16,8 @@
 #include "base/log.h"
 #include "base/macros.h"
 
-/* Half of it is for what waits; the rest for what is on its way, and for what may still be lost
- * with the store's tail. */
+/* A quarter of it is for what waits; the rest for what is on its way, who waits for what is only in
+ * the store, and what may still be lost with the store's tail. */
 #define BACKLOG_BYTES (UINT64_C(256) << 20)
 #define HINT_NS (10 * FA_NS_PER_MS) /* a hand-out of microseconds is over before it is told */
 
@@ -30,7 +30,7 @@ static void fit(struct fa_keep *k) {
         c->keeps = k->store->ops->shared;
         c->backlog_bytes = 0; /* memory holds it anyway */
         if (k->store->ops->shared)
-                c->backlog_bytes = (k->backlog_bytes ? k->backlog_bytes : BACKLOG_BYTES) / 2;
+                c->backlog_bytes = (k->backlog_bytes ? k->backlog_bytes : BACKLOG_BYTES) / 4;
         c->hint_after_ns = k->store->ops->shared ? HINT_NS : FA_NEVER;
         c->retain_ns = fa_store_unsafe_ns(k->store);
 }
