@@ -59,8 +59,9 @@ struct faas_dispatcher_cfg {
                         it is readable is one faas_dispatcher_stop(), end of file ends it at once */
         /* a store that others share: redis */
         uint32_t store_wait_ms; /* how long faas_dispatcher_new() waits for it; 0: not at all */
-        uint64_t backlog_bytes; /* memory for tasks that wait; those beyond it stay in the store
-                                   until their turn comes; 0: 256 MiB */
+        uint64_t backlog_bytes; /* memory for what waits: a quarter for tasks, the rest for what is
+                                   known of others, which stay in the store until their turn comes,
+                                   and for what is on its way; 0: 256 MiB */
         uint32_t lease_ms; /* who has not written for so long is taken over from, 300 to 3,600,000;
                               the same for all dispatchers of a store; 0: 3,000 */
 };
