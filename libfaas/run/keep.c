@@ -87,9 +87,17 @@ static void log_state(struct fa_keep *k) {
                 fa_log(FAAS_LOG_INFO, "store: it is there again");
 }
 
-/* false: somebody has to do something about it; waiting alone does not help. */
-static bool may_come(int state) {
-        return state == FAAS_E_AGAIN || state == FAAS_E_UNAVAILABLE;
+/* The store is not there: 0 if it may come, after saying once that it is waited for; else why not.
+ */
+static int absent(struct fa_keep *k, int state, const char *why, bool late) {
+        if (state == FAAS_E_AGAIN)
+                return 0;
+        if (state != FAAS_E_UNAVAILABLE || late) /* -EINVAL would be what the caller gave us */
+                return fa_error(state == -EINVAL ? -ENOTSUP : state, "store: %s", why);
+        if (k->trouble != state)
+                fa_log(FAAS_LOG_WARNING, "store: %s; waiting for it", why);
+        k->trouble = state;
+        return 0;
 }
 
 /* Until the store is there and, with a machine, until it has its epoch. */
@@ -104,19 +112,17 @@ static int await(struct fa_keep *k, uint64_t until_ns, int stop_fd) {
                         r = carry(k, now_ns);
                 else
                         fa_store_tick(k->store, now_ns);
-                state = fa_store_state(k->store, &why);
-                if (r == 0 && state == 0)
-                        log_state(k);
-                if (r || (state == 0 && (!k->disp || fa_disp_epoch(k->disp))))
+                if (r)
                         return r;
-                /* -EINVAL would be what the caller gave us. */
-                if (state && (!may_come(state) || (state != FAAS_E_AGAIN && now_ns >= until_ns)))
-                        return fa_error(state == -EINVAL ? -ENOTSUP : state, "store: %s", why);
-                if (state == FAAS_E_UNAVAILABLE && k->trouble != state) {
-                        fa_log(FAAS_LOG_WARNING, "store: %s; waiting for it", why);
-                        k->trouble = state;
-                }
-                r = sleep_for_store(k, until_ns, stop_fd);
+                state = fa_store_state(k->store, &why);
+                if (state)
+                        r = absent(k, state, why, now_ns >= until_ns);
+                else
+                        log_state(k);
+                if (state == 0 && (!k->disp || fa_disp_epoch(k->disp)))
+                        return 0;
+                if (r == 0)
+                        r = sleep_for_store(k, until_ns, stop_fd);
         }
         return r;
 }

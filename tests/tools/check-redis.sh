@@ -106,11 +106,14 @@ redis del '{faas}:meta'
 redis hset '{faas}:meta' v 7
 refused 1 '{faas}:meta is of another version of libfaas: it has schema 7' "$store"
 redis del '{faas}:meta'
-# A key that is only needed later.
+# Another key, before and after the start.
 redis set '{faas}:live' x
+refused 1 '{faas}:live' "$store"
+redis del '{faas}:live'
 start_dispatcher stuck --store "$store"
+redis set '{faas}:live' x
 "$faas" --url "ipc://$scratch/stuck" submit noop >out 2>err || :
-until_true 20 grep -q 'a key that begins with {faas}: is not ours; choose another prefix' stuck.log
+until_true 20 grep -q '{faas}:live.*all tasks wait' stuck.log
 redis del '{faas}:live'
 until_true 20 grep -q 'it is there again' stuck.log
 expect 0 "$faas" --url "ipc://$scratch/stuck" submit noop
