@@ -96,6 +96,7 @@ int fa_disp_store_start(struct fa_disp *d) {
         op->owner = d->cfg.was_epoch;
         op->more->name = d->cfg.name;
         op->more->endpoint = d->cfg.endpoint;
+        op->more->process = d->cfg.seed;
         d->starting = true;
         return 0;
 }

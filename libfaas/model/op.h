@@ -99,6 +99,7 @@ struct fa_op_more {
                                    TICK answers all, REBIND mine */
         size_t n_owned;
         uint64_t tick;     /* START, TICK answer: the store's count of ticks */
+        uint64_t process;  /* START: a random number of the process that asks; 0: none */
         uint64_t last_seq; /* FA_REBIND_OWN answers: the last of my groups that the store remembers
                               from before; 0: it has forgotten me.  If it is not older than .cursor,
                               nothing of mine was lost.  What a REBIND_OWN itself set does not count

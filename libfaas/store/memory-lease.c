@@ -271,13 +271,15 @@ static void tell_owned(struct fa_memory *m, struct fa_op *op, uint64_t owner) {
         op->more->tick = m->tick;
 }
 
-/* Does a younger epoch of this name live? */
-static bool usurped(const struct fa_memory *m, const char *name, uint64_t epoch) {
+/* Does a younger epoch of this name live, of another process?  A START that is repeated finds its
+ * own. */
+static bool usurped(const struct fa_memory *m, const struct fa_op_more *more, uint64_t epoch) {
         struct fa_list *it;
 
         fa_list_for_each (it, &m->leases) {
                 const struct fa_mem_lease *l = fa_list_entry(it, struct fa_mem_lease, link);
-                if (l->epoch > epoch && strcmp(l->name, name) == 0 && !expired(m, l))
+                if (l->epoch > epoch && strcmp(l->name, more->name) == 0 && !expired(m, l) &&
+                    (!more->process || l->process != more->process))
                         return true;
         }
         return false;
@@ -287,7 +289,7 @@ void fa_mem_start(struct fa_memory *m, struct fa_op *op, uint64_t now_ns) {
         const struct fa_op_more *more = op->more;
         uint64_t epoch = FA_MAX(m->last_epoch + 1, now_ns / FA_NS_PER_US);
 
-        if (op->owner && usurped(m, more->name, op->owner)) {
+        if (op->owner && usurped(m, more, op->owner)) {
                 op->r = FAAS_E_EXISTS;
                 return;
         }
@@ -300,6 +302,7 @@ void fa_mem_start(struct fa_memory *m, struct fa_op *op, uint64_t now_ns) {
                 return;
         }
         m->last_epoch = epoch;
+        fa_mem_lease_find(m, epoch)->process = more->process;
         fence_older(m, more->name, epoch);
         op->owner = epoch;
         tell_owned(m, op, epoch);

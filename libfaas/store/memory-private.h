@@ -32,7 +32,7 @@ struct fa_mem_part {
 
 struct fa_mem_lease {
         struct fa_list link;
-        uint64_t epoch, tick, last_seq;
+        uint64_t epoch, tick, last_seq, process;
         uint64_t before; /* last_seq as it was when it bound again, until all is restored */
         /* The restart of the store after which it bound again, and after which all its state was
          * written again. */

@@ -251,6 +251,7 @@ static void put_single(struct fa_buf *out, const struct fa_op *op) {
                 fa_redis_put_str(out, op->more->name);
                 fa_redis_put_str(out, op->more->endpoint);
                 fa_redis_put_u64(out, op->owner);
+                fa_redis_put_u64(out, op->more->process);
                 break;
         case FA_OP_TICK:
                 fa_redis_put_str(out, "K");
@@ -300,7 +301,7 @@ static size_t n_args(const struct fa_op *op, size_t n) {
         case FA_OP_LOAD:
                 return 6;
         case FA_OP_START:
-                return 4;
+                return 5;
         case FA_OP_TAKE:
                 return 3;
         case FA_OP_DROP:

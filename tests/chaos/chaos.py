@@ -61,7 +61,7 @@ def options():
     p.add_argument('--seed', type=int, default=None)
     p.add_argument('--faults', default='', help='some of: ' + ' '.join(FAULTS) + '; none')
     p.add_argument('--no-expiry', action='store_true', help='do not wait until results expire')
-    p.add_argument('--keep', metavar='DIR', help='where the files go; else none stay if all is well')
+    p.add_argument('--keep', metavar='DIR', help='where the files go, also of a good run')
     p.add_argument('--store', choices=['redis', 'memory'], default='redis')
     p.add_argument('--mode', choices=['push', 'pull'], default='push')
     p.add_argument('--net', choices=['tcp', 'ipc'], default='tcp')

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """check-harness.py BUILD - the fault tests' own tools
 
-The checker is shown planted violations, the proxy stands before an echo, a redis-server has no disk.
+The checker is shown planted violations, the proxy stands before an echo, a redis has no disk.
 """
 
 import os

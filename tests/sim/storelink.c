@@ -40,6 +40,7 @@ static struct fa_group *group_copy(const struct fa_group *g) {
                         if (strcmp(from->more->name, names[k]) == 0)
                                 more->name = names[k];
                 more->endpoint = from->more->name ? "" : NULL;
+                more->process = from->more->process;
                 more->n_owned = from->more->n_owned;
                 more->owned = calloc(more->n_owned + 1, sizeof(*more->owned));
                 if (more->n_owned)

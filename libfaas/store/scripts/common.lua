@@ -53,11 +53,7 @@ end
 -- The counters of the whole, read at once and written at once.
 local COUNTS = {'open', 'obytes', 'final', 'fbytes', 'xhead', 'xat', 'xtail', 'xn', 'thead', 'tat',
                 'ttail', 'tn', 'tombs', 'bad'}
-local N_COUNTS = #COUNTS
-local c = {open = 0, obytes = 0, final = 0, fbytes = 0, xhead = 0, xat = 0, xtail = 0, xn = 0, thead = 0,
-           tat = 0, ttail = 0, tn = 0, tombs = 0, bad = 0}
-local was = {}
-
+local c, was = {}, {}
 local damaged = {} -- fields of meta that are no numbers, and what they were instead
 
 local function set_aside(id, v)
@@ -122,17 +118,13 @@ local function rotate(kind, tail, n)
                 return
         end
         local part = num(c[tail])
-        if kind == 'x:' and tonumber(call('HGET', LIVE, 'x:' .. part) or 0) <= 0 then
+        -- If its number of the living is gone, that says nothing.
+        local left = kind == 'x:' and call('HGET', LIVE, 'x:' .. part)
+        if left and (number(left) or 1) <= 0 then
                 drop(base .. 'x:' .. part)
                 call('HDEL', LIVE, 'x:' .. part)
         end
         c[tail], c[n] = c[tail] + 1, 0
-end
-
--- Those of a list's ids as entries of a log: each with the time.
-local function entries(ids, first, last, time)
-        local stamp = struct.pack('>d', time)
-        return concat(ids, stamp, first, last) .. stamp
 end
 
 -- Adds to a log or journal, whose entries are so long; answers how many it has.  If somebody else
@@ -145,9 +137,16 @@ local function append(key, text, width)
         return len / width
 end
 
+-- Those of a list's ids as entries of a log: each with the time.
+local function entries(ids, first, last, time)
+        local stamp = struct.pack('>d', time)
+        return concat(ids, stamp, first, last) .. stamp
+end
+
 local function log_collected(text, count)
         rotate('t:', 'ttail', 'tn')
-        c.tn, c.tombs = append(base .. 't:' .. num(c.ttail), text, 24), c.tombs + count
+        c.tn = append(base .. 't:' .. num(c.ttail), text, 24)
+        c.tombs = c.tombs + count
 end
 
 -- Walks a log from its oldest entry: each(id, time) says whether it is done with; if not, it ends.
@@ -213,24 +212,23 @@ local function last_live(kind)
         return last
 end
 
--- The type of what is written without being read first shows here.
 local function counts_read(m)
         call('HLEN', LIVE)
-        for i = 1, N_COUNTS do
-                local v = number(m[i] or 0)
-                if not v then
-                        damaged[#damaged + 1] = {COUNTS[i], m[i]}
+        for i = 1, #COUNTS do
+                was[i] = m[i] or '0'
+                c[COUNTS[i]] = number(was[i])
+                if not c[COUNTS[i]] then
+                        damaged[#damaged + 1] = {COUNTS[i], was[i]}
+                        c[COUNTS[i]] = 0
                 end
-                was[i], c[COUNTS[i]] = v, v or 0
         end
         if #damaged > 0 then
                 c.xtail, c.ttail = math.max(c.xtail, c.xhead, last_live('x:')), math.max(c.ttail, c.thead)
         end
-        if c.xhead > c.xtail then
-                c.xhead, c.xat = 0, 0
-        end
-        if c.thead > c.ttail then
-                c.thead, c.tat = 0, 0
+        for _, k in ipairs({'x', 't'}) do
+                if c[k .. 'head'] > c[k .. 'tail'] then
+                        c[k .. 'head'], c[k .. 'at'] = 0, 0
+                end
         end
 end
 
@@ -239,11 +237,11 @@ local function counts_write(fields)
         for i = 1, #damaged do
                 set_aside('meta:' .. damaged[i][1], damaged[i][2])
         end
-        for i = 1, N_COUNTS do
-                local v = c[COUNTS[i]]
+        for i = 1, #COUNTS do
+                local v = num(c[COUNTS[i]])
                 if v ~= was[i] then
                         fields[#fields + 1] = COUNTS[i]
-                        fields[#fields + 1] = num(v)
+                        fields[#fields + 1] = v
                 end
         end
         if #fields > 0 then

@@ -1,0 +1,242 @@
+-- owners.lua - what a group does with epochs, leases and partitions, and reading one of these
+--
+-- A function is made anew each time that the script runs, so these are made only for who needs one.
+if RARE then
+        -- Adds those of these ids whose records are open and begin so, each with its record: as many as there
+        -- is room for.  Answers how many ids were looked at, and how many bytes there are.
+        local function add_open(out, ids, here, max, bytes)
+                local from = 1
+                while from <= #ids do
+                        local rkey, to = records_of(ids[from]), from
+                        while to < #ids and records_of(ids[to + 1]) == rkey do
+                                to = to + 1
+                        end
+                        local got = call('HMGET', rkey, unpack(ids, from, to))
+                        for i = from, to do
+                                local v = got[i - from + 1]
+                                local s = v and state_of(v, rkey, ids[i])
+                                if s == 0 and sub(v, 1, 13) == here then
+                                        if (#out - 1) / 2 >= max or bytes >= 1048576 then
+                                                return i - 1, bytes
+                                        end
+                                        out[#out + 1] = ids[i]
+                                        out[#out + 1] = v
+                                        bytes = bytes + #v
+                                end
+                        end
+                        from = to + 1
+                end
+                return #ids, bytes
+        end
+
+        -- L: P, the same in binary, part and entry where to begin, how many at most.  Answers where the next
+        -- begins, "part entry" (-1: that is all), and id, record ...  Some MiB of them are enough.
+        function run.L()
+                local P, bin, part, i, max = take(5)
+                local mine, looked, bytes, out = '\0' .. bin, 0, 0, {'-1'}
+                local last = tonumber(last_part[P])
+                local first = number(call('HGET', M, 'f:' .. P) or 0) or 0
+                part, i, max = tonumber(part), tonumber(i), tonumber(max)
+                if part < first then
+                        part, i = first, 0
+                end
+                while part <= last do
+                        -- The first few tell how long records are.
+                        local step = looked == 0 and 8 or math.max(8, math.min(256, math.floor(1048576 / (bytes / looked + 1))))
+                        local e = call('GETRANGE', base .. 'j:' .. P .. ':' .. num(part), num(i * 16), num((i + step) * 16 - 1))
+                        local ids, n = {}, math.floor(#e / 16)
+                        for k = 1, n do
+                                ids[k] = sub(e, k * 16 - 15, k * 16)
+                        end
+                        local done
+                        done, bytes = add_open(out, ids, mine .. struct.pack('>I4', part), max, bytes)
+                        i, looked = i + done, looked + done
+                        if done == n and n < step then
+                                if part == first and part < last and i == 0 then
+                                        first = part + 1
+                                        put('f:' .. P, num(first))
+                                end
+                                part, i, looked = part + 1, 0, looked + 1
+                        end
+                        if done < n or (looked >= 4096 and part <= last) then
+                                out[1] = num(part) .. ' ' .. num(i)
+                                return out
+                        end
+                end
+                -- If its number of the living is gone, that says nothing.
+                local left = P ~= E and call('HGET', LIVE, 'j:' .. P .. ':' .. num(last))
+                if left and (number(left) or 1) <= 0 then
+                        drop(base .. 'j:' .. P .. ':' .. num(last))
+                        call('HDEL', LIVE, 'j:' .. P .. ':' .. num(last))
+                end
+                return out
+        end
+
+        -- Somebody may have emptied Redis while we were connected: then hello did not say it.
+        local function put_schema()
+                if not call('HGET', M, 'v') then
+                        put('v', '1')
+                end
+        end
+
+        -- T: name, endpoint, what it was before, process.  START.  One that is repeated finds its own epoch.
+        function run.T()
+                local name, endpoint, was, process = take(4)
+                read_all()
+                if was ~= '0' then
+                        for x, l in pairs(leases) do
+                                if l.n == name and younger(x, was) and not expired(l) and
+                                        (process == '0' or l.i ~= process) then
+                                        return {EXISTS}
+                                end
+                        end
+                end
+                local last = call('HGET', M, 'epoch') or '0'
+                if not string.match(last, '^%d+$') then
+                        damaged[#damaged + 1] = {'epoch', last}
+                        last = '0'
+                        for p in pairs(parts) do
+                                last = younger(p, last) and p or last
+                        end
+                end
+                local e, us = next_epoch(last), num(math.floor(now() / 1000))
+                if younger(us, e) then
+                        e = us
+                end
+                write_lease(e, {t = num(tick), s = '0', b = num(restarts), r = num(restarts), n = name, e = endpoint,
+                        i = process})
+                write_part(e, e, 1)
+                put('epoch', e)
+                put_schema()
+                fence_older(name, e)
+                return {0, e, num(tick), tell_parts(e)}
+        end
+
+        -- B: is it FA_REBIND_DONE, name, endpoint, my last answered group, n; partition, generation.  REBIND.
+        function run.B()
+                local done, name, endpoint, cursor, n = take(5)
+                read_all()
+                local l, own = leases[E], {}
+                for i = 1, tonumber(n) do
+                        local p, g = take(2)
+                        own[i] = {p, tonumber(g)}
+                end
+                if done == '1' then
+                        if not l then
+                                return FENCED
+                        elseif tonumber(l.b) == restarts then
+                                write_lease(E, {t = l.t, s = l.s, b = l.b, r = num(restarts), n = l.n, e = l.e, i = l.i})
+                        end
+                        return 0
+                end
+                if not l and #own == 0 then
+                        return FENCED
+                end
+                for _, o in ipairs(own) do
+                        local p = parts[o[1]]
+                        if p and p.o ~= E and (younger(p.o, E) or p.g > o[2]) then
+                                return FENCED
+                        end
+                end
+                for _, o in ipairs(own) do
+                        local p = parts[o[1]]
+                        write_part(o[1], E, math.max(p and p.g or 0, o[2]))
+                end
+                local before = l and l.s or '0'
+                local new = {t = num(tick), s = before, b = num(restarts), r = l and l.r or '',
+                             n = l and l.n or name, e = l and l.e or endpoint, i = l and l.i}
+                if not l or tonumber(l.b) ~= restarts then
+                        new.s, new.r = cursor, num(restarts - 1)
+                        put('pending', '1')
+                end
+                write_lease(E, new)
+                put_schema()
+                fence_older(new.n, E)
+                local epoch = call('HGET', M, 'epoch') or '0'
+                if younger(E, epoch) then
+                        put('epoch', E)
+                end
+                return {0, num(tick), before, tell_parts(E)}
+        end
+
+        -- K.  TICK: one tick at most, however long the gap.
+        function run.K()
+                read_all()
+                local since = number(call('HGET', M, 'tickat') or 0) or 0
+                if now() - since >= tick_ns then
+                        tick = tick + 1
+                        put('tick', num(tick))
+                        put('tickat', num(now()))
+                end
+                if call('HGET', M, 'renew') == '1' then
+                        local owners = {[E] = true}
+                        for _, part in pairs(parts) do
+                                owners[part.o] = true
+                        end
+                        for x, l in pairs(leases) do
+                                if owners[x] then
+                                        l.t = num(tick)
+                                        call('HSET', M, 'l:' .. x .. ':t', l.t)
+                                else
+                                        drop_lease(x)
+                                end
+                        end
+                        put('renew', '0')
+                end
+                leases[E].t = num(tick)
+                call('HSET', M, 'l:' .. E .. ':t', leases[E].t)
+                local t = {}
+                for x, l in pairs(leases) do
+                        t[#t + 1] = x
+                        t[#t + 1] = l.t or '0'
+                        t[#t + 1] = l.e or ''
+                end
+                return {0, num(tick), t, tell_parts(nil)}
+        end
+
+        -- V: partition, whom I believe to own it.  TAKE.
+        function run.V()
+                local p, owner = take(2)
+                read_all()
+                local part = parts[p]
+                if not part or (part.o ~= owner and part.o ~= E) or
+                        (part.o ~= E and leases[part.o] and not expired(leases[part.o])) then
+                        return {STALE}
+                end
+                if part.o ~= E then
+                        write_part(p, E, part.g + 1)
+                end
+                return {0, num(parts[p].g)}
+        end
+
+        -- X: partition.  DROP.
+        function run.X()
+                local p = take(1)
+                local own, last, first = unpack(call('HMGET', M, 'p:' .. p, 's:' .. p, 'f:' .. p))
+                if not own then
+                        return {0}
+                elseif p == E or string.match(own, '^(%d+) ') ~= E then
+                        return {STALE}
+                end
+                local keys = {}
+                first, last = number(first or 0) or 0, number(last or 0) or last_live('j:' .. p .. ':')
+                if last > first + 1000 then
+                        return {STALE} -- a LOAD moves the first one on
+                end
+                for part = first, last do
+                        local key = 'j:' .. p .. ':' .. num(part)
+                        local left = call('HGET', LIVE, key)
+                        if (left and number(left) or count_again('j:' .. p .. ':', num(part))) > 0 then
+                                return {STALE}
+                        end
+                        keys[#keys + 1] = key
+                end
+                call('HSET', M, 'v', call('HGET', M, 'v') or '1') -- what Redis refuses without memory
+                for _, key in ipairs(keys) do
+                        drop(base .. key)
+                        call('HDEL', LIVE, key)
+                end
+                call('HDEL', M, 'p:' .. p, 's:' .. p, 'f:' .. p)
+                return {0}
+        end
+end
