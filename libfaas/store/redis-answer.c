@@ -53,7 +53,6 @@ static bool may_be_told(const struct fa_op *op, long long r) {
                 [FA_OP_REBIND] = BIT(0),
                 [FA_OP_TICK] = BIT(0),
                 [FA_OP_TAKE] = BIT(0) | BIT(FAAS_E_STALE),
-                [FA_OP_DROP] = BIT(0) | BIT(FAAS_E_STALE),
                 [FA_OP_ACCEPT] = BIT(0) | BIT(FAAS_E_GONE) | BIT(FAAS_E_LIMIT),
                 [FA_OP_FINISH] = BIT(0) | BIT(FAAS_E_GONE) | BIT(FAAS_E_NOENT),
                 [FA_OP_REQUEUE] = BIT(0) | BIT(FAAS_E_NOENT) | BIT(FAAS_E_EXISTS),

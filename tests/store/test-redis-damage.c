@@ -196,6 +196,35 @@ Test(redis_damage, a_number_of_those_alive_that_is_gone_is_counted_again) {
         bed_close(&b);
 }
 
+Test(redis_damage, a_number_of_those_alive_that_is_gone_hides_no_task_from_who_takes_over) {
+        static unsigned ids[5000];
+        struct bed b;
+
+        bed_open(&b, NULL);
+        struct ep old = ep_start(&b, "a"), other = ep_start(&b, "b");
+        cr_assert_eq(do_accept(&old, 1, "bytes"), 0);
+        struct fa_group *g = ep_group(&old);
+        for (unsigned id = 10; id < 10 + 4096; id++)
+                put_accept(g, old.epoch, id, "");
+        rb_do("DEL {%s}:live", rb_prefix());
+        cr_assert_eq(ep_run(&old, g), 0);
+        fa_group_free(g);
+        rb_do("DEL {%s}:live", rb_prefix());
+        cr_assert_eq(do_accept(&old, 5000, "bytes"), 0); /* another part begins */
+        rb_do("DEL {%s}:live", rb_prefix());
+        live(&other, LEASE_TICKS + 1);
+        cr_assert_eq(do_take(&other, old.epoch, old.epoch, NULL), 0);
+        for (int i = 0; i < 2; i++) {
+                cr_assert_eq(load_all(&other, old.epoch, ids, FA_ARRAY_SIZE(ids)), 4098);
+                g = ep_group(&other);
+                put(g, FA_OP_DROP, old.epoch, 0);
+                cr_assert_eq(ep_run(&other, g), 0);
+                cr_assert_eq(g->ops[0].r, FAAS_E_STALE, "it has tasks");
+                fa_group_free(g);
+        }
+        bed_close(&b);
+}
+
 Test(redis_damage, logs_with_bytes_of_others_still_forget_and_delete_nothing_else) {
         uint8_t entry[24] = {0};
         struct fa_store_cfg cfg = {

@@ -122,7 +122,9 @@ local function rotate(kind, tail, n)
                 return
         end
         local part = num(c[tail])
-        if kind == 'x:' and tonumber(call('HGET', LIVE, 'x:' .. part) or 0) <= 0 then
+        -- If its number of the living is gone, that says nothing.
+        local left = kind == 'x:' and call('HGET', LIVE, 'x:' .. part)
+        if left and (number(left) or 1) <= 0 then
                 drop(base .. 'x:' .. part)
                 call('HDEL', LIVE, 'x:' .. part)
         end

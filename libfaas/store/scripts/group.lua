@@ -138,7 +138,9 @@ local function journal_next(P, kind, name)
         call('GETRANGE', base .. kind .. name, 0, 0)
         call('HSET', M, 's:' .. P, name)
         last_part[P] = name
-        if tonumber(call('HGET', LIVE, kind .. before) or 0) <= 0 then
+        -- If its number of the living is gone, that says nothing.
+        local left = call('HGET', LIVE, kind .. before)
+        if left and (number(left) or 1) <= 0 then
                 drop(base .. kind .. before)
                 call('HDEL', LIVE, kind .. before)
         end

@@ -393,7 +393,7 @@ if RARE or pending or not tick then
                         end
                         keys[#keys + 1] = key
                 end
-                call('HSET', M, 'v', call('HGET', M, 'v')) -- what Redis refuses without memory
+                call('HSET', M, 'v', call('HGET', M, 'v') or '1') -- what Redis refuses without memory
                 for _, key in ipairs(keys) do
                         drop(base .. key)
                         call('HDEL', LIVE, key)
