@@ -60,6 +60,7 @@ static bool may_be_told(const struct fa_op *op, long long r) {
                 [FA_OP_RESTORE] = BIT(0) | BIT(FAAS_E_GONE),
                 [FA_OP_GET] = BIT(FAAS_E_GONE) | BIT(FAAS_E_NOENT),
                 [FA_OP_FORGET] = BIT(0) | BIT(FAAS_E_NOENT),
+                [FA_OP_DROP] = BIT(0) | BIT(FAAS_E_STALE),
         };
 #undef BIT
         return r >= 0 && r < _FAAS_E_N && all[op->kind] >> r & 1;
