@@ -304,7 +304,7 @@ static uint64_t redis_deadline(const struct fa_store *store) {
         const struct redis_store *s = (const struct redis_store *)store;
         uint64_t at = fa_redis_conn_deadline(s->conn);
 
-        if (s->done.first)
+        if (s->done.first || s->phase == PHASE_LOST)
                 return 0;
         if (s->phase != PHASE_DOWN && s->flight.first && !s->clock)
                 at = FA_MIN(at, s->heard_ns + SILENCE_NS + 1);
