@@ -108,6 +108,17 @@ void check_store_died(struct world *w) {
         }
 }
 
+/*
+ * Its connection had broken before the store stood still, so that it could not renew its lease: that
+ * is a fault of its own.  After a restart of the store all are cut off, and none must be taken.
+ */
+static bool cut_off(const struct world *w, uint64_t epoch) {
+        for (int i = 0; i < w->n_d && !w->p->store_lose; i++)
+                if (w->nodes[i].disp && fa_disp_epoch(w->nodes[i].disp) == epoch)
+                        return w->nodes[i].store.broken;
+        return false;
+}
+
 /* After a group has run: what did it change? */
 void check_group(struct world *w, int n, const struct fa_group *g) {
         struct fa_record rec;
@@ -117,7 +128,7 @@ void check_group(struct world *w, int n, const struct fa_group *g) {
                 return;
         for (size_t i = 0; i < g->n; i++) {
                 const struct fa_op *op = &g->ops[i];
-                w->n_takes += op->kind == FA_OP_TAKE && op->r == 0;
+                w->n_takes += op->kind == FA_OP_TAKE && op->r == 0 && !cut_off(w, op->owner);
                 if (op->kind == FA_OP_TAKE && op->r == 0 && !w->may_take)
                         bad(w, "P7: a partition was taken before its owner's lease had run out");
                 if (writes(op) && fa_memory_owner(w->store, op->partition) != g->epoch)
