@@ -95,8 +95,8 @@ struct fa_item *fa_work_item(struct fa_work *w,
         return it;
 }
 
-/* Results are offered again by the shortest of the intervals: a dispatcher that has taken over waits
- * for them as long as it would for a beat. */
+/* Results are offered again by the shortest of the intervals: a dispatcher that has taken over
+ * waits for them as long as it would for a beat. */
 uint64_t fa_work_retry(const struct fa_work *w) {
         uint64_t ns = w->cfg.retry_ns;
 

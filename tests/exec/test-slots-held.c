@@ -158,7 +158,7 @@ Test(held, recalls_at_any_moment_lose_and_repeat_nothing) {
                 }
                 expected = last + 1;
         }
-        cr_assert_eq(n_results + n_returned, n_given, "%u results, %u returned, %u given", n_results,
-                     n_returned, n_given);
+        cr_assert_eq(n_results + n_returned, n_given, "%u results, %u returned, %u given",
+                     n_results, n_returned, n_given);
         fa_slots_close(p.s);
 }

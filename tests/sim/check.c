@@ -109,8 +109,9 @@ void check_store_died(struct world *w) {
 }
 
 /*
- * Its connection had broken before the store stood still, so that it could not renew its lease: that
- * is a fault of its own.  After a restart of the store all are cut off, and none must be taken.
+ * Its connection had broken before the store stood still, so that it could not renew its lease:
+ * that is a fault of its own.  After a restart of the store all are cut off, and none must be
+ * taken.
  */
 static bool cut_off(const struct world *w, uint64_t epoch) {
         for (int i = 0; i < w->n_d && !w->p->store_lose; i++)

@@ -388,8 +388,7 @@ static uint32_t kinds(const struct fa_group *g) {
 }
 
 #define FREE (1u << FA_OP_START | 1u << FA_OP_REBIND | 1u << FA_OP_GET)
-#define CONTROL (FREE | 1u << FA_OP_TICK | 1u << FA_OP_TAKE | 1u << FA_OP_FORGET | \
-                 1u << FA_OP_DROP)
+#define CONTROL (FREE | 1u << FA_OP_TICK | 1u << FA_OP_TAKE | 1u << FA_OP_FORGET | 1u << FA_OP_DROP)
 #define NEEDS_PARTITION (~CONTROL)
 
 static bool owns_all(struct naive *n, const struct fa_group *g) {
