@@ -126,7 +126,8 @@ static void note(struct fa_dispatcher *d, uint64_t now_ns) {
                 return;
         d->ended = false;
         fa_disp_stats(d->keep.disp, &stats);
-        if (stats.lost_workers != d->lost_workers &&
+        /* A machine that began anew has lost none yet. */
+        if (stats.lost_workers > d->lost_workers &&
             fa_log_rate(&d->log_lost, FAAS_LOG_WARNING, now_ns))
                 fa_log(FAAS_LOG_WARNING, "a worker was lost; %llu are left",
                        (unsigned long long)stats.n_workers);

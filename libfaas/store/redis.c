@@ -255,6 +255,7 @@ static int redis_open(struct fa_store **ret, const char *url, const struct fa_st
         if (r == 0)
                 r = fa_redis_conn_new(&s->conn, &s->url, cfg->seed);
         if (r) {
+                fa_redis_url_deinit(&s->url);
                 free(s);
                 return r;
         }
