@@ -28,6 +28,14 @@ def results(build):
         return []
 
 
+def what_was_said(entry, limit=30):
+    """The lines that tell why a test failed: from the first failed case on, or the last ones."""
+    lines = (entry.get('stdout', '') + entry.get('stderr', '')).splitlines()
+    first = next((i for i, line in enumerate(lines) if line.startswith('not ok')), None)
+    lines = lines[-limit:] if first is None else lines[first:first + limit]
+    return ''.join('\n    ' + line for line in lines)
+
+
 def count_one(entry, tap):
     """(passed, failed) of one entry of the log."""
     cases = re.findall(r'^(ok|not ok)\b(.*)$', entry.get('stdout', ''), re.M) if tap else []
@@ -62,7 +70,7 @@ def count_lane(build, suite):
         entry = log[name].pop(0)
         good, bad = count_one(entry, test['protocol'] == 'tap')
         passed += good
-        failures += [f"{name}: {entry['result']}"] * bad
+        failures += [f"{name}: {entry['result']}{what_was_said(entry)}"] * bad
     return passed, failures
 
 
