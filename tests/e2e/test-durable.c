@@ -19,8 +19,7 @@
 #define SHORT_LEASE_MS 1000
 #define LONG_LEASE_MS 30000
 #define HEARTBEAT_MS 300
-#define SILENCE_MS                                                                                 \
-        (3 * HEARTBEAT_MS) /* the default liveness: who says nothing for longer is lost */
+#define SILENCE_MS (3 * HEARTBEAT_MS) /* by the default liveness */
 #define D_N 2
 
 struct durable {
