@@ -1,9 +1,10 @@
 /*
- * map.c - intrusive hash table with 16-byte keys
+ * map.c - hash table with 16-byte keys that owns its elements
  *
- * The slots hold the hash beside the pointer: probing, growing and shifting back touch the elements
- * themselves only where the hashes are equal.  A table changes its size in one go, some ten
- * nanoseconds an element, which is the price for a find with one cache miss.
+ * A slot is eight bytes: half of the hash beside the number of the element.  Probing, growing and
+ * shifting back touch the elements themselves only where the hashes are equal.  A table changes its
+ * size in one go, some ten nanoseconds an element, which is the price for a find with few cache
+ * misses.
  */
 #include "base/map.h"
 
@@ -15,6 +16,31 @@
 #include "base/macros.h"
 
 #define CAPACITY_MIN 16
+#define PAGE_BYTES 16384
+
+/* An address sanitizer is to see each element as an allocation of its own. */
+#if defined(__SANITIZE_ADDRESS__)
+#define PAGED 0
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define PAGED 0
+#endif
+#endif
+#ifndef PAGED
+#define PAGED 1
+#endif
+
+struct fa_map_page {
+        struct fa_list link; /* m->roomy, or in no list */
+        uint32_t number;
+        uint32_t n_used;
+        uint32_t n_fresh; /* those before were used at least once */
+        uint32_t free;    /* place + 1 of the last one given back; 0: none */
+        max_align_t elements[];
+};
+
+/* An element that is free keeps the next one's place + 1 in its key. */
+#define INDEX_FREE UINT32_MAX
 
 /*
  * The sum of two products of 32-bit words, as in UMAC's NH (RFC 4418): with the secret added before
@@ -34,85 +60,204 @@ static uint64_t hash_key(uint64_t seed, const struct faas_id *key) {
         return h ^ (h >> 32);
 }
 
+static uint32_t hash_of(const struct fa_map *m, const struct faas_id *key) {
+        return (uint32_t)hash_key(m->seed, key);
+}
+
 static bool key_equal(const struct faas_id *a, const struct faas_id *b) {
         return memcmp(a->b, b->b, sizeof(a->b)) == 0;
 }
 
-/* There is always a free slot, where this ends. */
-static void put(struct fa_map *m, struct fa_map_node *node, uint64_t hash) {
-        size_t i = hash & m->mask;
+/* ---- elements ---- */
 
-        while (m->v[i].node)
+static struct fa_map_node *in_page(const struct fa_map *m, struct fa_map_page *p, uint32_t place) {
+        return (struct fa_map_node *)(void *)((char *)p->elements + (size_t)place * m->size);
+}
+
+static struct fa_map_node *element(const struct fa_map *m, uint32_t index) {
+        return in_page(m, m->pages[index >> m->shift].page, index & ((1u << m->shift) - 1));
+}
+
+static bool make_room_for_page(struct fa_map *m) {
+        uint32_t cap = m->cap_pages ? m->cap_pages * 2 : 4;
+        struct fa_map_place *v;
+
+        if (m->free_page || m->n_pages < m->cap_pages)
+                return true;
+        if (m->n_pages >= (INDEX_FREE >> m->shift) / 2)
+                return false;
+        v = realloc(m->pages, cap * sizeof(*v));
+        if (!v)
+                return false;
+        m->pages = v;
+        m->cap_pages = cap;
+        return true;
+}
+
+static struct fa_map_page *page_new(struct fa_map *m) {
+        struct fa_map_page *p;
+
+        if (!make_room_for_page(m))
+                return NULL;
+        p = malloc(sizeof(*p) + ((size_t)m->size << m->shift));
+        if (!p)
+                return NULL;
+        p->number = m->free_page ? m->free_page - 1 : m->n_pages++;
+        if (m->free_page)
+                m->free_page = m->pages[p->number].next_free;
+        m->pages[p->number] = (struct fa_map_place){.page = p};
+        p->n_used = p->n_fresh = p->free = 0;
+        fa_list_init(&p->link);
+        fa_list_push_front(&m->roomy, &p->link);
+        return p;
+}
+
+static void page_free(struct fa_map *m, struct fa_map_page *p) {
+        m->pages[p->number] = (struct fa_map_place){.next_free = m->free_page};
+        m->free_page = p->number + 1;
+        fa_list_remove(&p->link);
+        free(p);
+}
+
+static struct fa_map_node *element_new(struct fa_map *m, const struct faas_id *key) {
+        struct fa_list *l = fa_list_first(&m->roomy);
+        struct fa_map_page *p = l ? fa_list_entry(l, struct fa_map_page, link) : page_new(m);
+        struct fa_map_node *node;
+        uint32_t place;
+
+        if (!p)
+                return NULL;
+        place = p->free ? p->free - 1 : p->n_fresh++;
+        node = in_page(m, p, place);
+        if (p->free)
+                memcpy(&p->free, node->key.b, sizeof(p->free));
+        if (++p->n_used == 1u << m->shift)
+                fa_list_remove(&p->link);
+        memset(node, 0, m->size);
+        node->key = *key;
+        node->index = p->number << m->shift | place;
+        return node;
+}
+
+/* One empty page is kept, so that a map that is now and then empty does not go to malloc. */
+static void element_free(struct fa_map *m, struct fa_map_node *node) {
+        struct fa_map_page *p = m->pages[node->index >> m->shift].page;
+        uint32_t place = node->index & ((1u << m->shift) - 1);
+
+        if (p->n_used-- == 1u << m->shift)
+                fa_list_push_front(&m->roomy, &p->link);
+        node->index = INDEX_FREE;
+        memcpy(node->key.b, &p->free, sizeof(p->free));
+        p->free = place + 1;
+        if (p->n_used == 0 && (!PAGED || m->roomy.next != m->roomy.prev))
+                page_free(m, p);
+}
+
+/* ---- slots ---- */
+
+static uint64_t slot_of(uint32_t hash, uint32_t index) {
+        return (uint64_t)hash << 32 | (index + 1);
+}
+
+/* There is always a free slot, where this ends. */
+static void put(struct fa_map *m, uint64_t slot) {
+        size_t i = (slot >> 32) & m->mask;
+
+        while (m->v[i])
                 i = (i + 1) & m->mask;
-        m->v[i].node = node;
-        m->v[i].hash = hash;
+        m->v[i] = slot;
 }
 
 static int resize(struct fa_map *m, size_t capacity) {
-        struct fa_map_slot *old = m->v;
+        uint64_t *old = m->v;
         size_t n_old = old ? m->mask + 1 : 0;
 
-        struct fa_map_slot *v = calloc(capacity, sizeof(*v));
+        uint64_t *v = calloc(capacity, sizeof(*v));
         if (!v)
                 return -ENOMEM;
         m->v = v;
         m->mask = capacity - 1;
         for (size_t i = 0; i < n_old; i++)
-                if (old[i].node)
-                        put(m, old[i].node, old[i].hash);
+                if (old[i])
+                        put(m, old[i]);
         free(old);
         return 0;
 }
 
-void fa_map_init(struct fa_map *m, uint64_t seed) {
-        *m = (struct fa_map){.seed = seed};
+void fa_map_init(struct fa_map *m, uint64_t seed, size_t size) {
+        *m = (struct fa_map){.seed = seed, .size = (uint32_t)((size + 7) / 8 * 8)};
+        while (PAGED && (m->size << (m->shift + 1)) <= PAGE_BYTES)
+                m->shift++;
+        fa_list_init(&m->roomy);
 }
 
 void fa_map_deinit(struct fa_map *m) {
+        for (uint32_t i = 0; i < m->n_pages; i++)
+                free(m->pages[i].page);
+        free(m->pages);
         free(m->v);
-        *m = (struct fa_map){.seed = m->seed};
+        *m = (struct fa_map){.seed = m->seed, .size = m->size, .shift = m->shift};
+        fa_list_init(&m->roomy);
 }
 
-struct fa_map_node *fa_map_find(const struct fa_map *m, const struct faas_id *key) {
+void *fa_map_find(const struct fa_map *m, const struct faas_id *key) {
         if (m->n == 0)
                 return NULL;
 
-        uint64_t hash = hash_key(m->seed, key);
-        for (size_t i = hash & m->mask;; i = (i + 1) & m->mask) {
-                const struct fa_map_slot *slot = &m->v[i];
+        uint32_t hash = hash_of(m, key);
+        for (size_t i = hash & m->mask; m->v[i]; i = (i + 1) & m->mask) {
+                struct fa_map_node *node;
 
-                if (!slot->node)
-                        return NULL;
-                if (slot->hash == hash && key_equal(&slot->node->key, key))
-                        return slot->node;
+                if (m->v[i] >> 32 != hash)
+                        continue;
+                node = element(m, (uint32_t)m->v[i] - 1);
+                if (key_equal(&node->key, key))
+                        return node;
         }
+        return NULL;
 }
 
-int fa_map_insert(struct fa_map *m, struct fa_map_node *node) {
-        size_t capacity = m->v ? m->mask + 1 : 0;
+void *fa_map_find_at(const struct fa_map *m, const struct faas_id *key, uint32_t index) {
+        uint32_t number = index >> m->shift, place = index & ((1u << m->shift) - 1);
+        struct fa_map_page *p = number < m->n_pages ? m->pages[number].page : NULL;
 
-        if (fa_unlikely(m->n + 1 > capacity / 4 * 3)) {
-                int r = resize(m, FA_MAX(capacity * 2, CAPACITY_MIN));
-                if (r)
-                        return r;
+        if (p && place < p->n_fresh) {
+                struct fa_map_node *node = in_page(m, p, place);
+                if (node->index == index && key_equal(&node->key, key))
+                        return node;
         }
-        put(m, node, hash_key(m->seed, &node->key));
+        return fa_map_find(m, key);
+}
+
+void *fa_map_add(struct fa_map *m, const struct faas_id *key) {
+        size_t capacity = m->v ? m->mask + 1 : 0;
+        struct fa_map_node *node;
+
+        if (fa_unlikely(m->n + 1 > capacity / 4 * 3) &&
+            resize(m, FA_MAX(capacity * 2, CAPACITY_MIN)))
+                return NULL;
+        node = element_new(m, key);
+        if (!node)
+                return NULL;
+        put(m, slot_of(hash_of(m, key), node->index));
         m->n++;
-        return 0;
+        return node;
 }
 
 void fa_map_remove(struct fa_map *m, struct fa_map_node *node) {
-        assert(m->n > 0);
-        size_t hole = hash_key(m->seed, &node->key) & m->mask;
+        uint32_t hash = hash_of(m, &node->key);
+        uint64_t slot = slot_of(hash, node->index);
+        size_t hole = hash & m->mask;
 
-        while (m->v[hole].node != node) {
-                assert(m->v[hole].node);
+        assert(m->n > 0);
+        while (m->v[hole] != slot) {
+                assert(m->v[hole]);
                 hole = (hole + 1) & m->mask;
         }
 
         /* Of those behind, whoever would no longer be found past the hole moves into it. */
-        for (size_t i = (hole + 1) & m->mask; m->v[i].node; i = (i + 1) & m->mask) {
-                size_t from_home = (i - (size_t)m->v[i].hash) & m->mask;
+        for (size_t i = (hole + 1) & m->mask; m->v[i]; i = (i + 1) & m->mask) {
+                size_t from_home = (i - (size_t)(m->v[i] >> 32)) & m->mask;
                 size_t from_hole = (i - hole) & m->mask;
 
                 if (from_home < from_hole)
@@ -120,21 +265,22 @@ void fa_map_remove(struct fa_map *m, struct fa_map_node *node) {
                 m->v[hole] = m->v[i];
                 hole = i;
         }
-        m->v[hole].node = NULL;
+        m->v[hole] = 0;
         m->n--;
+        element_free(m, node);
 
         /* Shrunk, the table is a quarter full.  Without memory for it, it stays as it is. */
         if (fa_unlikely(m->n < (m->mask + 1) / 8 && m->mask + 1 > CAPACITY_MIN))
                 (void)resize(m, (m->mask + 1) / 2);
 }
 
-struct fa_map_node *fa_map_next(const struct fa_map *m, size_t *it) {
+void *fa_map_next(const struct fa_map *m, size_t *it) {
         if (!m->v)
                 return NULL;
         while (*it <= m->mask) {
-                struct fa_map_node *node = m->v[(*it)++].node;
-                if (node)
-                        return node;
+                uint64_t slot = m->v[(*it)++];
+                if (slot)
+                        return element(m, (uint32_t)slot - 1);
         }
         return NULL;
 }

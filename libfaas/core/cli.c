@@ -23,7 +23,7 @@ int fa_cli_new(struct fa_cli **ret, const struct fa_cli_cfg *cfg) {
         c->cfg = *cfg;
         if (!c->cfg.lost_ns)
                 c->cfg.lost_ns = FA_NS_PER_S;
-        fa_map_init(&c->tasks, cfg->seed);
+        fa_map_init(&c->tasks, cfg->seed, sizeof(struct ctask));
         fa_list_init(&c->unsaid);
         fa_list_init(&c->sent);
         c->window_tasks = UINT32_MAX;
@@ -40,17 +40,15 @@ int fa_cli_new(struct fa_cli **ret, const struct fa_cli_cfg *cfg) {
 static void ctask_deinit(struct ctask *t) {
         fa_spec_unref(t->spec);
         fa_outcome_deinit(&t->outcome);
-        free(t);
 }
 
 struct fa_cli *fa_cli_free(struct fa_cli *c) {
-        struct fa_map_node *n;
         size_t it = 0;
 
         if (!c)
                 return NULL;
-        while ((n = fa_map_next(&c->tasks, &it)))
-                ctask_deinit(fa_container_of(n, struct ctask, node));
+        for (struct ctask *t; (t = fa_map_next(&c->tasks, &it));)
+                ctask_deinit(t);
         fa_map_deinit(&c->tasks);
         fa_outcome_deinit(&c->ask.done.outcome);
         fa_report_deinit(&c->query.report);
@@ -60,9 +58,7 @@ struct fa_cli *fa_cli_free(struct fa_cli *c) {
 }
 
 struct ctask *fa_cli_find(const struct fa_cli *c, const struct faas_id *id) {
-        struct fa_map_node *n = fa_map_find(&c->tasks, id);
-
-        return n ? fa_container_of(n, struct ctask, node) : NULL;
+        return fa_map_find(&c->tasks, id);
 }
 
 static struct fa_item *
@@ -159,12 +155,11 @@ int fa_cli_submit(struct fa_cli *c, const struct fa_item *it, uint64_t now_ns) {
         if (fa_cli_full(c) || (c->tasks.n && c->bytes + fa_blob_len(it->payload) >
                                                      FA_MIN(c->cfg.window_bytes, c->window_bytes)))
                 return FAAS_E_AGAIN;
-        t = calloc(1, sizeof(*t));
+        t = fa_map_add(&c->tasks, &it->id);
         if (!t)
                 return -ENOMEM;
-        t->node.key = it->id;
-        if (fa_spec_new(&t->spec, it) || fa_map_insert(&c->tasks, &t->node)) {
-                ctask_deinit(t);
+        if (fa_spec_new(&t->spec, it)) {
+                fa_map_remove(&c->tasks, &t->node);
                 return -ENOMEM;
         }
         fa_cli_expect(c, now_ns);
@@ -187,8 +182,8 @@ static void leave(struct fa_cli *c, struct ctask *t) {
 void fa_cli_drop(struct fa_cli *c, struct ctask *t) {
         leave(c, t);
         c->bytes -= t->size;
-        fa_map_remove(&c->tasks, &t->node);
         ctask_deinit(t);
+        fa_map_remove(&c->tasks, &t->node);
 }
 
 static void end(struct fa_cli *c,

@@ -134,10 +134,16 @@ struct peer {
         uint32_t n_waiters;                /* less those that ask once */
         uint32_t n_all, n_counted;         /* all; those that count against its window */
         uint64_t all_bytes, counted_bytes; /* of their payloads */
-        struct fa_map_node by_incarnation; /* d->clients */
-        bool here;              /* in it: this is where the client is (.spilled is empty if not) */
+        struct place *here;     /* in d->clients: this is where the client is; NULL: it is not, and
+                                   .spilled is empty */
         struct fa_set spilled;  /* tasks that only the store has and that it waits for */
         uint64_t spilled_bytes; /* of their payloads */
+};
+
+/* Where a client is: which peer has this incarnation. */
+struct place {
+        struct fa_map_node node; /* the incarnation */
+        struct peer *peer;
 };
 
 struct fa_disp {

@@ -98,8 +98,7 @@ static bool restore_all(struct fa_disp *d) {
         struct fa_op *op;
         size_t it = 0;
 
-        for (struct fa_map_node *n; d->lost_tail && (n = fa_map_next(&d->tasks, &it));) {
-                const struct task *t = fa_container_of(n, struct task, node);
+        for (const struct task *t; d->lost_tail && (t = fa_map_next(&d->tasks, &it));) {
                 if (t->state == TASK_ACCEPTING || t->state == TASK_ELSEWHERE || !t->spec)
                         continue;
                 if (!restore(d, &g, t))

@@ -78,22 +78,15 @@ static void run_ended(struct fa_disp *d, struct task *t) {
 }
 
 struct task *fa_disp_task_find(const struct fa_disp *d, const struct faas_id *id) {
-        struct fa_map_node *n = fa_map_find(&d->tasks, id);
-
-        return n ? fa_container_of(n, struct task, node) : NULL;
+        return fa_map_find(&d->tasks, id);
 }
 
 struct task *fa_disp_task_new(struct fa_disp *d, const struct faas_id *id, enum task_state state) {
-        struct task *t = calloc(1, sizeof(*t));
+        struct task *t = fa_map_add(&d->tasks, id);
 
         if (!t)
                 return NULL;
-        t->node.key = *id;
         t->run = no_run();
-        if (fa_map_insert(&d->tasks, &t->node)) {
-                free(t);
-                return NULL;
-        }
         fa_list_init(&t->link);
         t->w0.embedded = true;
         t->state = (uint8_t)state;
@@ -135,21 +128,20 @@ static void task_deinit(struct fa_disp *d, struct task *t) {
         set_part(t, NULL);
         fa_spec_unref(t->spec);
         run_drop(d, t);
-        free(t);
         d->stats.n_tasks--;
 }
 
 void fa_disp_task_free(struct fa_disp *d, struct task *t) {
-        fa_map_remove(&d->tasks, &t->node);
         task_deinit(d, t);
+        fa_map_remove(&d->tasks, &t->node);
 }
 
 /* At the end: they are many, and taking each out of the map would look through it for each. */
 void fa_disp_tasks_free(struct fa_disp *d) {
         size_t it = 0;
 
-        for (struct fa_map_node *n; (n = fa_map_next(&d->tasks, &it));)
-                task_deinit(d, fa_container_of(n, struct task, node));
+        for (struct task *t; (t = fa_map_next(&d->tasks, &it));)
+                task_deinit(d, t);
         fa_map_deinit(&d->tasks);
         while (d->spare) {
                 struct run *r = d->spare;

@@ -154,28 +154,30 @@ static void spilled_clear(struct fa_disp *d, struct peer *p) {
 
 static void leave(struct fa_disp *d, struct peer *p) {
         if (p->here)
-                fa_map_remove(&d->clients, &p->by_incarnation);
-        p->here = false;
+                fa_map_remove(&d->clients, &p->here->node);
+        p->here = NULL;
         spilled_clear(d, p);
 }
 
 /* This is where the client is now; what it waited for at another connection it waits for here. */
 void fa_disp_client_here(struct fa_disp *d, struct peer *p) {
-        struct fa_map_node *n;
+        struct faas_id key = fa_disp_key(p->incarnation);
+        const struct place *place;
 
         if (p->here)
                 return;
-        p->by_incarnation.key = fa_disp_key(p->incarnation);
-        n = fa_map_find(&d->clients, &p->by_incarnation.key);
-        if (n) {
-                struct peer *old = fa_container_of(n, struct peer, by_incarnation);
+        place = fa_map_find(&d->clients, &key);
+        if (place) {
+                struct peer *old = place->peer;
                 p->spilled = old->spilled;
                 p->spilled_bytes = old->spilled_bytes;
                 old->spilled = (struct fa_set){0};
                 leave(d, old);
         }
-        p->here = fa_map_insert(&d->clients, &p->by_incarnation) == 0;
-        if (!p->here)
+        p->here = fa_map_add(&d->clients, &key);
+        if (p->here)
+                p->here->peer = p;
+        else
                 spilled_clear(d, p); /* it is missed at its next beat, and all is said again */
 }
 
@@ -217,12 +219,12 @@ void fa_disp_waiters_leave(struct fa_disp *d, struct task *t, uint64_t client, s
 /* The task is in memory again: so is its submitter. */
 void fa_disp_waiter_back(struct fa_disp *d, struct task *t) {
         struct faas_id key = fa_disp_key(t->client);
-        struct fa_map_node *n = d->clients.n ? fa_map_find(&d->clients, &key) : NULL;
+        const struct place *place = fa_map_find(&d->clients, &key);
         struct peer *p;
 
-        if (!n)
+        if (!place)
                 return;
-        p = fa_container_of(n, struct peer, by_incarnation);
+        p = place->peer;
         if (!fa_set_remove(&p->spilled, number(d, &t->node.key)))
                 return;
         d->n_spilled--;

@@ -41,9 +41,9 @@ int fa_disp_new(struct fa_disp **ret, const struct fa_disp_cfg *cfg) {
                 return -ENOMEM;
         d->cfg = *cfg;
         defaults(&d->cfg);
-        fa_map_init(&d->tasks, cfg->seed);
-        fa_map_init(&d->peers_by_key, cfg->seed ^ 1);
-        fa_map_init(&d->clients, cfg->seed ^ 2);
+        fa_map_init(&d->tasks, cfg->seed, sizeof(struct task));
+        fa_map_init(&d->peers_by_key, cfg->seed ^ 1, sizeof(struct peer));
+        fa_map_init(&d->clients, cfg->seed ^ 2, sizeof(struct place));
         fa_list_init(&d->peers);
         fa_list_init(&d->ready);
         fa_list_init(&d->ahead);
@@ -79,10 +79,9 @@ static void peer_free(struct fa_disp *d, struct peer *p) {
         fa_list_remove(&p->hinting);
         fa_list_remove(&p->link);
         fa_heap_remove(&d->alive, &p->alive);
-        fa_map_remove(&d->peers_by_key, &p->node);
         free(p->functions);
         fa_blob_unref(p->name);
-        free(p);
+        fa_map_remove(&d->peers_by_key, &p->node);
 }
 
 struct fa_disp *fa_disp_free(struct fa_disp *d) {
@@ -137,17 +136,15 @@ struct faas_id fa_disp_key(uint64_t number) {
 
 struct peer *fa_disp_peer(struct fa_disp *d, uint64_t key, bool create, uint64_t now_ns) {
         struct faas_id id = fa_disp_key(key);
-        struct fa_map_node *n = fa_map_find(&d->peers_by_key, &id);
-        struct peer *p;
+        struct peer *p = fa_map_find(&d->peers_by_key, &id);
 
-        if (n)
-                return fa_container_of(n, struct peer, node);
+        if (p)
+                return p;
         if (!create || d->peers_by_key.n >= FA_PEERS_MAX)
                 return NULL;
-        p = calloc(1, sizeof(*p));
+        p = fa_map_add(&d->peers_by_key, &id);
         if (!p)
                 return NULL;
-        p->node.key = id;
         p->lane.to = key;
         p->role = _FA_ROLE_N;
         p->seen_ns = now_ns;
@@ -158,11 +155,6 @@ struct peer *fa_disp_peer(struct fa_disp *d, uint64_t key, bool create, uint64_t
         fa_list_init(&p->finishing);
         fa_list_init(&p->waiters);
         fa_list_push_back(&d->peers, &p->link);
-        if (fa_map_insert(&d->peers_by_key, &p->node)) {
-                fa_list_remove(&p->link);
-                free(p);
-                return NULL;
-        }
         if (fa_heap_set(&d->alive, &p->alive, later(now_ns, fa_disp_patience(d)))) {
                 peer_free(d, p);
                 return NULL;

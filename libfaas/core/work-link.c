@@ -118,11 +118,10 @@ static struct fa_msg *register_part(struct fa_work *w, struct link *l, uint64_t 
 static bool list_held(struct fa_work *w, struct link *l, uint64_t now_ns) {
         enum { PART_MAX = 128 };
         struct fa_msg *m = register_part(w, l, now_ns);
-        struct fa_map_node *n;
+        const struct held *h;
         size_t it = 0;
 
-        while (m && (n = fa_map_next(&w->held, &it))) {
-                const struct held *h = fa_container_of(n, struct held, node);
+        while (m && (h = fa_map_next(&w->held, &it))) {
                 struct fa_item *item;
                 if (h->dropped)
                         continue;
@@ -147,14 +146,11 @@ static bool list_held(struct fa_work *w, struct link *l, uint64_t now_ns) {
 /* Another dispatcher than before: what it counts of what the former one handed out it says by
  * ADOPT. */
 static void disown(struct fa_work *w, struct link *l) {
-        struct fa_map_node *n;
         size_t it = 0;
 
-        while ((n = fa_map_next(&w->held, &it))) {
-                struct held *h = fa_container_of(n, struct held, node);
+        for (struct held *h; (h = fa_map_next(&w->held, &it));)
                 if (h->from == l)
                         h->from = NULL;
-        }
         l->n_held = 0;
 }
 

@@ -23,7 +23,7 @@ int fa_work_new(struct fa_work **ret, const struct fa_work_cfg *cfg) {
                 (void)snprintf(w->name, sizeof(w->name), "%s", cfg->name);
         if (!w->cfg.retry_ns)
                 w->cfg.retry_ns = FA_NS_PER_S;
-        fa_map_init(&w->held, cfg->seed);
+        fa_map_init(&w->held, cfg->seed, sizeof(struct held));
         fa_list_init(&w->waiting);
         fa_list_init(&w->results);
         fa_outbox_init(&w->outbox);
@@ -41,23 +41,19 @@ int fa_work_new(struct fa_work **ret, const struct fa_work_cfg *cfg) {
 
 void fa_work_held_free(struct fa_work *w, struct held *h) {
         fa_list_remove(&h->link);
-        fa_map_remove(&w->held, &h->node);
         fa_blob_unref(h->payload);
         fa_outcome_deinit(&h->outcome);
-        free(h);
+        fa_map_remove(&w->held, &h->node);
 }
 
 struct fa_work *fa_work_free(struct fa_work *w) {
-        struct fa_map_node *n;
         size_t it = 0;
 
         if (!w)
                 return NULL;
-        while ((n = fa_map_next(&w->held, &it))) {
-                struct held *h = fa_container_of(n, struct held, node);
+        for (struct held *h; (h = fa_map_next(&w->held, &it));) {
                 fa_blob_unref(h->payload);
                 fa_outcome_deinit(&h->outcome);
-                free(h);
         }
         fa_map_deinit(&w->held);
         fa_outbox_deinit(&w->outbox);
@@ -148,8 +144,7 @@ static struct faas_id held_key(const struct faas_id *id, const struct fa_fence *
 static struct held *
 held_find(const struct fa_work *w, const struct faas_id *id, const struct fa_fence *f) {
         struct faas_id key = held_key(id, f);
-        struct fa_map_node *n = fa_map_find(&w->held, &key);
-        struct held *h = n ? fa_container_of(n, struct held, node) : NULL;
+        struct held *h = fa_map_find(&w->held, &key);
 
         if (!h || memcmp(&h->id, id, sizeof(*id)) != 0 || !fa_fence_eq(&h->fence, f))
                 return NULL;
@@ -166,19 +161,15 @@ static int function_index(const struct fa_work *w, struct fa_slice name) {
 }
 
 static void on_task(struct fa_work *w, struct link *l, const struct fa_item *it, uint64_t now_ns) {
-        struct held *h = held_find(w, &it->id, &it->fence);
+        struct faas_id key = held_key(&it->id, &it->fence);
         int f = function_index(w, it->function);
+        struct held *h;
 
-        if (h)
+        if (held_find(w, &it->id, &it->fence))
                 return; /* a duplicate */
-        h = calloc(1, sizeof(*h));
+        h = fa_map_add(&w->held, &key);
         if (!h)
                 return; /* as if lost: the beat's count tells */
-        h->node.key = held_key(&it->id, &it->fence);
-        if (fa_map_insert(&w->held, &h->node)) {
-                free(h);
-                return;
-        }
         fa_list_init(&h->link);
         h->id = it->id;
         h->fence = it->fence;

@@ -68,22 +68,15 @@ static struct faas_id key_of(uint64_t peer) {
 /* NULL: no memory, or too many. */
 static struct peer *peer_get(struct fa_port *p, uint64_t number) {
         struct faas_id key = key_of(number);
-        struct fa_map_node *n = fa_map_find(&p->peers, &key);
-        struct peer *peer;
+        struct peer *peer = fa_map_find(&p->peers, &key);
 
-        if (n)
-                return fa_container_of(n, struct peer, node);
+        if (peer)
+                return peer;
         if (p->peers.n >= FA_PEERS_MAX)
                 return NULL;
-        peer = calloc(1, sizeof(*peer));
-        if (!peer)
-                return NULL;
-        peer->node.key = key;
-        peer->role = _FA_ROLE_N;
-        if (fa_map_insert(&p->peers, &peer->node)) {
-                free(peer);
-                return NULL;
-        }
+        peer = fa_map_add(&p->peers, &key);
+        if (peer)
+                peer->role = _FA_ROLE_N;
         return peer;
 }
 
@@ -99,14 +92,12 @@ static void unpark(struct fa_port *p, struct parked *w) {
 /* It is gone, and what waited for it too. */
 static void peer_gone(struct fa_port *p, uint64_t number) {
         struct faas_id key = key_of(number);
-        struct fa_map_node *n = fa_map_find(&p->peers, &key);
-        struct peer *peer;
+        struct peer *peer = fa_map_find(&p->peers, &key);
         struct fa_list *it;
         struct fa_list *tmp;
 
-        if (!n)
+        if (!peer)
                 return;
-        peer = fa_container_of(n, struct peer, node);
         if (peer->n_parked) {
                 fa_list_for_each_safe (it, tmp, &p->parked) {
                         struct parked *w = fa_list_entry(it, struct parked, link);
@@ -114,8 +105,7 @@ static void peer_gone(struct fa_port *p, uint64_t number) {
                                 unpark(p, w);
                 }
         }
-        fa_map_remove(&p->peers, n);
-        free(peer);
+        fa_map_remove(&p->peers, &peer->node);
 }
 
 /* ---- writing ---- */
@@ -131,9 +121,9 @@ static size_t payload_bytes(const struct fa_msg *m) {
 /* Not by looking through what waits: who does not read makes that long, and slow for all. */
 static bool waits(const struct fa_port *p, uint64_t number) {
         struct faas_id key = key_of(number);
-        struct fa_map_node *n = fa_map_find(&p->peers, &key);
+        const struct peer *peer = fa_map_find(&p->peers, &key);
 
-        return n && fa_container_of(n, struct peer, node)->n_parked;
+        return peer && peer->n_parked;
 }
 
 static void drop(struct fa_port *p, struct fa_msg *m) {
@@ -386,17 +376,12 @@ void fa_port_stats(const struct fa_port *p, struct fa_port_stats *ret) {
 }
 
 struct fa_port *fa_port_close(struct fa_port *p) {
-        struct fa_map_node *n;
-        size_t it = 0;
-
         if (!p)
                 return NULL;
         if (p->t)
                 p->ops->close(p->t);
         while (!fa_list_empty(&p->parked))
                 unpark(p, fa_list_entry(fa_list_first(&p->parked), struct parked, link));
-        while ((n = fa_map_next(&p->peers, &it)))
-                free(fa_container_of(n, struct peer, node));
         fa_map_deinit(&p->peers);
         fa_frames_deinit(&p->frames);
         free(p);
@@ -419,7 +404,7 @@ int fa_port_open(struct fa_port **ret,
         p->base = (uint64_t)(index + 1) << 56;
         p->connects = cfg->end == FAAS_TRANSPORT_CONNECT;
         fa_list_init(&p->parked);
-        fa_map_init(&p->peers, p->base ^ (uintptr_t)p);
+        fa_map_init(&p->peers, p->base ^ (uintptr_t)p, sizeof(struct peer));
         r = row->ops->open(&p->t, &full);
         if (r) {
                 fa_port_close(p);

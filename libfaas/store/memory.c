@@ -20,9 +20,7 @@
 #define TOMB_NS (60 * FA_NS_PER_S) /* a tombstone stays this long at least, unless many follow */
 
 static struct fa_mem_record *find(const struct fa_memory *m, const struct faas_id *id) {
-        struct fa_map_node *n = fa_map_find(&m->records, id);
-
-        return n ? fa_container_of(n, struct fa_mem_record, node) : NULL;
+        return fa_map_find(&m->records, id);
 }
 
 /*
@@ -85,10 +83,9 @@ static void unlink_record(struct fa_memory *m, struct fa_mem_record *r) {
 static void record_free(struct fa_memory *m, struct fa_mem_record *r) {
         uncount(m, r);
         unlink_record(m, r);
-        fa_map_remove(&m->records, &r->node);
         fa_spec_unref(r->spec);
         fa_outcome_deinit(&r->outcome);
-        free(r);
+        fa_map_remove(&m->records, &r->node);
 }
 
 static uint32_t open_size(const struct fa_spec *s) {
@@ -155,14 +152,9 @@ static int record_add(struct fa_memory *m, struct fa_op *op, struct fa_mem_recor
 
         if (!p)
                 return FAAS_E_STALE;
-        r = calloc(1, sizeof(*r));
+        r = fa_map_add(&m->records, &op->id);
         if (!r)
                 return -ENOMEM;
-        r->node.key = op->id;
-        if (fa_map_insert(&m->records, &r->node)) {
-                free(r);
-                return -ENOMEM;
-        }
         r->partition = op->partition;
         r->client = op->client;
         r->state = FAAS_QUEUED;
@@ -446,7 +438,7 @@ int fa_memory_new(struct fa_memory **ret, const struct fa_store_cfg *cfg) {
         if (!m)
                 return -ENOMEM;
         m->cfg = *cfg;
-        fa_map_init(&m->records, cfg->seed);
+        fa_map_init(&m->records, cfg->seed, sizeof(struct fa_mem_record));
         fa_list_init(&m->finals);
         fa_list_init(&m->parts);
         fa_list_init(&m->leases);
@@ -459,11 +451,9 @@ struct fa_memory *fa_memory_free(struct fa_memory *m) {
 
         if (!m)
                 return NULL;
-        for (struct fa_map_node *n; (n = fa_map_next(&m->records, &it));) {
-                struct fa_mem_record *r = fa_container_of(n, struct fa_mem_record, node);
+        for (struct fa_mem_record *r; (r = fa_map_next(&m->records, &it));) {
                 fa_spec_unref(r->spec);
                 fa_outcome_deinit(&r->outcome);
-                free(r);
         }
         fa_map_deinit(&m->records);
         fa_mem_lease_deinit(m);

@@ -30,7 +30,7 @@ void fa_zpeers_init(struct fa_zpeers *p) {
         /* Numbers are counted up by libzmq, nobody can choose them: a weak seed does no harm. */
         (void)!getrandom(&seed, sizeof(seed), GRND_NONBLOCK);
         *p = (struct fa_zpeers){0};
-        fa_map_init(&p->map, seed);
+        fa_map_init(&p->map, seed, sizeof(struct fa_zpeer));
         fa_list_init(&p->suspects);
         fa_list_init(&p->near);
         fa_list_init(&p->gone);
@@ -38,20 +38,14 @@ void fa_zpeers_init(struct fa_zpeers *p) {
 }
 
 void fa_zpeers_deinit(struct fa_zpeers *p) {
-        struct fa_map_node *node;
-        size_t it = 0;
-
-        while ((node = fa_map_next(&p->map, &it)))
-                free(fa_container_of(node, struct fa_zpeer, node));
         fa_map_deinit(&p->map);
         free(p->by_fd);
 }
 
 struct fa_zpeer *fa_zpeers_find(const struct fa_zpeers *p, uint64_t number) {
         const struct faas_id key = key_of(number);
-        struct fa_map_node *node = fa_map_find(&p->map, &key);
 
-        return node ? fa_container_of(node, struct fa_zpeer, node) : NULL;
+        return fa_map_find(&p->map, &key);
 }
 
 static int make_fd(struct fa_zpeers *p, size_t fd) {
@@ -89,23 +83,19 @@ static void suspect_near(struct fa_zpeers *p, uint64_t now_ns) {
 }
 
 int fa_zpeers_add(struct fa_zpeers *p, uint64_t number, int fd, uint64_t now_ns) {
+        const struct faas_id key = key_of(number);
         struct fa_zpeer *peer;
 
         if (p->map.n >= FA_PEERS_MAX)
                 return FAAS_E_LIMIT;
         if (fd >= 0 && make_fd(p, (size_t)fd))
                 return -ENOMEM;
-        peer = calloc(1, sizeof(*peer));
+        peer = fa_map_add(&p->map, &key);
         if (!peer)
                 return -ENOMEM;
-        peer->node.key = key_of(number);
         peer->number = number;
         peer->fd = fd;
         fa_list_init(&peer->link);
-        if (fa_map_insert(&p->map, &peer->node)) {
-                free(peer);
-                return -ENOMEM;
-        }
         if (fd >= 0) {
                 peer->next_fd = p->by_fd[fd];
                 p->by_fd[fd] = peer;
@@ -164,6 +154,5 @@ void fa_zpeers_forget(struct fa_zpeers *p) {
         while ((l = fa_list_pop_front(&p->told))) {
                 struct fa_zpeer *peer = fa_list_entry(l, struct fa_zpeer, link);
                 fa_map_remove(&p->map, &peer->node);
-                free(peer);
         }
 }

@@ -27,19 +27,25 @@ static struct faas_id key_of(uint64_t n) {
         return id;
 }
 
-/* The map and an array of flags say the same, by find and by walk. */
-static void check(const struct fa_map *m, struct fa_map_node nodes[N], const bool in[N]) {
-        struct fa_map_node *node;
+struct element {
+        struct fa_map_node node;
+        uint64_t value;
+};
+
+/* The map and an array of pointers say the same, by find and by walk. */
+static void check(const struct fa_map *m, struct element *const v[N]) {
+        const struct element *e;
         size_t n = 0, it = 0, walked = 0;
 
         for (size_t i = 0; i < N; i++) {
                 struct faas_id key = key_of(i);
-                cr_assert_eq(fa_map_find(m, &key), in[i] ? &nodes[i] : NULL, "key %zu", i);
-                n += in[i];
+                cr_assert_eq(fa_map_find(m, &key), v[i], "key %zu", i);
+                cr_assert(!v[i] || v[i]->value == i + 1, "key %zu", i);
+                n += v[i] != NULL;
         }
         cr_assert_eq(m->n, n);
-        while ((node = fa_map_next(m, &it))) {
-                cr_assert(in[node - nodes]);
+        while ((e = fa_map_next(m, &it))) {
+                cr_assert_eq(v[e->value - 1], e);
                 walked++;
         }
         cr_assert_eq(walked, n);
@@ -47,30 +53,37 @@ static void check(const struct fa_map *m, struct fa_map_node nodes[N], const boo
         cr_assert(m->mask + 1 <= 16 || n >= (m->mask + 1) / 8);
 }
 
+static struct element *add(struct fa_map *m, size_t i) {
+        struct faas_id key = key_of(i);
+        struct element *e = fa_map_add(m, &key);
+
+        cr_assert_not_null(e);
+        cr_assert_eq(e->value, 0);
+        e->value = i + 1;
+        return e;
+}
+
 static void run_random(uint64_t seed) {
         FA_CLEANUP(fa_map_deinit) struct fa_map m;
-        struct fa_map_node nodes[N];
-        bool in[N] = {false};
+        struct element *v[N] = {NULL};
         uint64_t rnd = seed + 1;
 
-        fa_map_init(&m, seed);
+        fa_map_init(&m, seed, sizeof(struct element));
         for (int step = 0; step < 20000; step++) {
                 size_t i = next_random(&rnd) % N;
                 /* Phases in which the table fills and in which it empties. */
                 bool fill = (step / 4000) % 2 == 0;
 
-                if (in[i] && (!fill || next_random(&rnd) % 4 == 0)) {
-                        fa_map_remove(&m, &nodes[i]);
-                        in[i] = false;
-                } else if (!in[i] && (fill || next_random(&rnd) % 16 == 0)) {
-                        nodes[i].key = key_of(i);
-                        cr_assert_eq(fa_map_insert(&m, &nodes[i]), 0);
-                        in[i] = true;
+                if (v[i] && (!fill || next_random(&rnd) % 4 == 0)) {
+                        fa_map_remove(&m, &v[i]->node);
+                        v[i] = NULL;
+                } else if (!v[i] && (fill || next_random(&rnd) % 16 == 0)) {
+                        v[i] = add(&m, i);
                 }
                 if (step % 20 == 0)
-                        check(&m, nodes, in);
+                        check(&m, v);
         }
-        check(&m, nodes, in);
+        check(&m, v);
 }
 
 Test(map, random_changes_agree_with_an_array) {
@@ -79,20 +92,55 @@ Test(map, random_changes_agree_with_an_array) {
         run_random(UINT64_MAX);
 }
 
+static size_t pages(const struct fa_map *m) {
+        size_t n = 0;
+
+        for (uint32_t i = 0; i < m->n_pages; i++)
+                n += m->pages[i].page != NULL;
+        return n;
+}
+
 Test(map, an_emptied_map_is_small_again) {
         FA_CLEANUP(fa_map_deinit) struct fa_map m;
-        struct fa_map_node nodes[N];
+        enum { MANY = 10000 };
+        static struct element *v[MANY];
+        uint32_t n_pages;
 
-        fa_map_init(&m, 1);
-        for (size_t i = 0; i < N; i++) {
-                nodes[i].key = key_of(i);
-                cr_assert_eq(fa_map_insert(&m, &nodes[i]), 0);
-        }
-        cr_assert_geq(m.mask + 1, N);
-        for (size_t i = 0; i < N; i++)
-                fa_map_remove(&m, &nodes[i]);
+        fa_map_init(&m, 1, sizeof(struct element));
+        for (size_t i = 0; i < MANY; i++)
+                v[i] = add(&m, i);
+        cr_assert_geq(m.mask + 1, MANY);
+        n_pages = m.n_pages;
+        cr_assert_geq(pages(&m), MANY >> m.shift);
+        for (size_t i = 0; i < MANY; i++)
+                fa_map_remove(&m, &v[i]->node);
         cr_assert_eq(m.n, 0);
         cr_assert_eq(m.mask + 1, 16);
+        cr_assert_leq(pages(&m), 1);
+        for (size_t i = 0; i < MANY; i++) /* the pages' numbers are used again */
+                v[i] = add(&m, i);
+        cr_assert_eq(m.n_pages, n_pages);
+}
+
+Test(map, who_remembers_the_place_finds_it_there_or_anywhere) {
+        FA_CLEANUP(fa_map_deinit) struct fa_map m;
+        struct faas_id one = key_of(1), two = key_of(2);
+        struct element *e;
+        uint32_t index;
+
+        fa_map_init(&m, 1, sizeof(struct element));
+        cr_assert_null(fa_map_find_at(&m, &one, 0));
+        e = add(&m, 1);
+        index = e->node.index;
+        cr_assert_eq(fa_map_find_at(&m, &one, index), e);
+        cr_assert_eq(fa_map_find_at(&m, &one, index + 1), e);
+        cr_assert_eq(fa_map_find_at(&m, &one, UINT32_MAX), e);
+        cr_assert_null(fa_map_find_at(&m, &two, index));
+        fa_map_remove(&m, &e->node);
+        cr_assert_null(fa_map_find_at(&m, &one, index));
+        e = add(&m, 2); /* in the same place */
+        cr_assert_null(fa_map_find_at(&m, &one, index));
+        cr_assert_eq(fa_map_find_at(&m, &two, e->node.index), e);
 }
 
 Test(map, a_zeroed_map_is_empty) {
@@ -110,8 +158,8 @@ static double mean_probes(const struct fa_map *m) {
         size_t sum = 0;
 
         for (size_t i = 0; i <= m->mask; i++)
-                if (m->v[i].node)
-                        sum += ((i - (size_t)m->v[i].hash) & m->mask) + 1;
+                if (m->v[i])
+                        sum += ((i - (size_t)(m->v[i] >> 32)) & m->mask) + 1;
         return (double)sum / (double)m->n;
 }
 
@@ -121,27 +169,26 @@ static double mean_probes(const struct fa_map *m) {
  */
 Test(map, the_hash_spreads_the_keys_that_we_have) {
         enum { MANY = 49152 }; /* 3/4 of 65,536 */
-        struct fa_map_node *nodes = calloc(MANY, sizeof(*nodes));
         uint8_t seed[16] = "0123456789abcde";
 
         for (int kind = 0; kind < 4; kind++) {
                 struct fa_idgen g;
                 struct fa_map m;
 
-                fa_map_init(&m, 0x5bd1e9955bd1e995 * (uint64_t)kind);
+                fa_map_init(&m, 0x5bd1e9955bd1e995 * (uint64_t)kind, sizeof(struct fa_map_node));
                 fa_idgen_init(&g, seed);
                 for (unsigned i = 0; i < MANY; i++) {
                         uint64_t ms = UINT64_C(1700000000000) + (kind == 1 ? i : 0);
+                        struct faas_id key;
 
                         if (kind < 2)
-                                fa_idgen_next(&g, ms, &nodes[i].key);
+                                fa_idgen_next(&g, ms, &key);
                         else
-                                nodes[i].key = key_of(kind == 2 ? i : (uint64_t)i << 32);
-                        cr_assert_eq(fa_map_insert(&m, &nodes[i]), 0);
+                                key = key_of(kind == 2 ? i : (uint64_t)i << 32);
+                        cr_assert_not_null(fa_map_add(&m, &key));
                 }
                 cr_assert_eq(m.mask + 1, 65536);
                 cr_assert_lt(mean_probes(&m), 2.7, "kind %d: %f", kind, mean_probes(&m));
                 fa_map_deinit(&m);
         }
-        free(nodes);
 }

@@ -65,7 +65,7 @@ void check_void(struct world *w, int n) {
         const struct node *d = &w->nodes[0];
         struct node *node = &w->nodes[n];
         const struct link *l = &node->work->links[0];
-        struct fa_map_node *it;
+        const struct held *h;
         size_t at = 0;
 
         if (!w->p->own_store || l->state != LINK_OPEN)
@@ -77,8 +77,7 @@ void check_void(struct world *w, int n) {
         if (!d->alive || fa_disp_epoch(d->disp) != l->epoch ||
             w->now_ns - node->with_ns <= HEARTBEAT_NS)
                 return;
-        while ((it = fa_map_next(&node->work->held, &at))) {
-                const struct held *h = fa_container_of(it, struct held, node);
+        while ((h = fa_map_next(&node->work->held, &at))) {
                 if (h->fence.partition < l->epoch)
                         bad(w, "worker %d still holds task %d of a dispatcher that died", n,
                             task_index(w, &h->id));

@@ -162,7 +162,7 @@ Test(store_alloc, a_session_survives_the_failure_of_each_of_its_allocations) {
 
         while (session(++k))
                 continue;
-        cr_assert_gt(k, 40, "%llu allocations", (unsigned long long)k);
+        cr_assert_gt(k, 25, "%llu allocations", (unsigned long long)k);
 }
 
 Test(store_alloc, a_store_opens_whole_or_leaves_nothing) {
