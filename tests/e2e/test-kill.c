@@ -22,6 +22,7 @@ static struct {
         _Atomic uint32_t executed[N];
         _Atomic uint32_t started[PIDS]; /* tasks that this process has begun */
         _Atomic uint8_t killed[PIDS];
+        _Atomic uint32_t begun; /* tasks, by all of them */
         _Atomic uint32_t kills;
         _Atomic int zygote; /* -1: the killer shall end */
 } * shared;
@@ -42,6 +43,7 @@ static int work(struct faas_call *call) {
 
         memcpy(&i, faas_call_payload(call, NULL), sizeof(i));
         shared->started[(unsigned)getpid() % PIDS]++;
+        shared->begun++;
         shared->executed[i]++;
         for (volatile unsigned spin = 0; spin < i % 20000; spin++)
                 ; /* up to some ten microseconds: kills shall find running tasks */
@@ -52,9 +54,9 @@ static int work(struct faas_call *call) {
 static const struct faas_function functions[] = {{"work", work}, {NULL, NULL}};
 
 /*
- * Each kill waits for another slot than the last: one that came anew, or one of the others.  It
- * dies with the test, whatever ends that: one that lived on would kill the children of whoever gets
- * the zygote's number next.
+ * Some hundred tasks begin between two kills, whatever time that takes: where a slot comes up
+ * slowly (a sanitizer), kills by the clock would leave none alive.  It dies with the test, whatever
+ * ends that: one that lived on would kill the children of whoever gets the zygote's number next.
  */
 static void killer(pid_t test) {
         unsigned seed = (unsigned)getpid();
@@ -63,10 +65,14 @@ static void killer(pid_t test) {
         if (prctl(PR_SET_PDEATHSIG, SIGKILL) || getppid() != test)
                 _exit(1);
         while (shared->zygote >= 0) {
-                size_t n = shared->zygote ? pids_children(shared->zygote, pids, SLOTS) : 0;
-                usleep((useconds_t)(rand_r(&seed) % 4000));
-                if (!n)
+                uint32_t from = shared->begun, more = (uint32_t)rand_r(&seed) % 600;
+                while (shared->zygote >= 0 && shared->begun - from < more)
+                        usleep(100);
+                size_t n = shared->zygote > 0 ? pids_children(shared->zygote, pids, SLOTS) : 0;
+                if (!n) {
+                        usleep(100);
                         continue;
+                }
                 pid_t pid = pids[(unsigned)rand_r(&seed) % n];
                 shared->killed[(unsigned)pid % PIDS] = 1;
                 if (kill(pid, SIGKILL) == 0)
