@@ -217,6 +217,10 @@ void *fa_map_find(const struct fa_map *m, const struct faas_id *key) {
         return NULL;
 }
 
+void *fa_map_at(const struct fa_map *m, uint32_t index) {
+        return element(m, index);
+}
+
 void *fa_map_find_at(const struct fa_map *m, const struct faas_id *key, uint32_t index) {
         uint32_t number = index >> m->shift, place = index & ((1u << m->shift) - 1);
         struct fa_map_page *p = number < m->n_pages ? m->pages[number].page : NULL;

@@ -50,6 +50,9 @@ void *fa_map_find(const struct fa_map *m, const struct faas_id *key);
 /* The same for who remembers its node.index from before: no search, if it is still there. */
 void *fa_map_find_at(const struct fa_map *m, const struct faas_id *key, uint32_t index);
 
+/* The element whose node.index this is. */
+void *fa_map_at(const struct fa_map *m, uint32_t index);
+
 /* A new element with this key, which is not in the map, all else zero; NULL: no memory. */
 void *fa_map_add(struct fa_map *m, const struct faas_id *key);
 

@@ -69,7 +69,7 @@ item(struct fa_cli *c, enum fa_msg_type type, size_t payload, uint64_t now_ns) {
 
 /* Without memory it is lost on the way, and the beats tell. */
 static void send_submit(struct fa_cli *c, struct ctask *t, uint64_t now_ns) {
-        struct fa_item *it = item(c, FA_MSG_SUBMIT, fa_blob_len(t->spec->payload), now_ns);
+        struct fa_item *it = item(c, FA_MSG_SUBMIT, fa_blob_len(fa_spec_payload(t->spec)), now_ns);
 
         c->n_submits++;
         t->left = true;

@@ -78,14 +78,15 @@ void fa_disp_tell_done(struct fa_disp *d,
         fa_disp_for_waiters(w, tmp, t) {
                 if (!last && !w->once)
                         continue;
-                done(d, w->peer, &t->node.key, state, w->silent ? NULL : o, t->run->strikes);
+                done(d, w->peer, &t->node.key, state, w->silent ? NULL : o,
+                     fa_disp_run_of(t)->strikes);
                 fa_disp_waiter_drop(w);
         }
 }
 
 static uint8_t public_state(const struct task *t) {
         if (t->state == TASK_FINAL)
-                return t->run->outcome.status;
+                return fa_disp_run_of(t)->outcome.status;
         return t->state == TASK_HANDED || t->state == TASK_FINISHING ? FAAS_RUNNING : FAAS_QUEUED;
 }
 
@@ -110,7 +111,8 @@ submit_again(struct fa_disp *d, struct peer *p, struct task *t, const struct fa_
         }
         if (t->state == TASK_FINAL) {
                 accepted(d, p, &it->id, 0);
-                done(d, p, &it->id, t->run->outcome.status, &t->run->outcome, t->run->strikes);
+                done(d, p, &it->id, fa_disp_run_of(t)->outcome.status, &fa_disp_run_of(t)->outcome,
+                     fa_disp_run_of(t)->strikes);
                 return;
         }
         w = fa_disp_waiter_add(t, p, false);
@@ -224,13 +226,14 @@ on_wait(struct fa_disp *d, struct peer *p, const struct fa_msg *m, const struct 
         struct waiter *w;
 
         if (t && t->state == TASK_FINAL) {
-                done(d, p, &it->id, t->run->outcome.status, &t->run->outcome, t->run->strikes);
+                done(d, p, &it->id, fa_disp_run_of(t)->outcome.status, &fa_disp_run_of(t)->outcome,
+                     fa_disp_run_of(t)->strikes);
                 return;
         }
         /* One that is being written as accepted or as ended is told when it is. */
         if (t && once && t->state != TASK_ELSEWHERE && t->state != TASK_ACCEPTING &&
             t->state != TASK_FINISHING) {
-                done(d, p, &it->id, public_state(t), NULL, t->run->strikes);
+                done(d, p, &it->id, public_state(t), NULL, fa_disp_run_of(t)->strikes);
                 return;
         }
         if (!once && (!t || t->state == TASK_ELSEWHERE) && fa_disp_spilled(d, p, &it->id)) {
@@ -251,7 +254,7 @@ on_wait(struct fa_disp *d, struct peer *p, const struct fa_msg *m, const struct 
         if (t->state == TASK_ELSEWHERE)
                 fa_disp_read_record(d, t);
         else if (!once)
-                done(d, p, &it->id, public_state(t), NULL, t->run->strikes);
+                done(d, p, &it->id, public_state(t), NULL, fa_disp_run_of(t)->strikes);
 }
 
 /* A running one is stopped too: what its worker says of it later is stale. */
@@ -266,8 +269,8 @@ static void on_cancel(struct fa_disp *d, struct peer *p, const struct fa_item *i
         if (!t || (t->state != TASK_QUEUED && t->state != TASK_HANDED &&
                    t->state != TASK_INHERITED && t->state != TASK_STORED))
                 return; /* nothing to stop here; STATUS tells what became of it */
-        worker = t->state == TASK_HANDED ? t->run->worker : NULL;
-        fence = t->run->fence;
+        worker = t->state == TASK_HANDED ? fa_disp_run_of(t)->worker : NULL;
+        fence = fa_disp_run_of(t)->fence;
         fa_disp_finish(d, t, &fence, &o, NULL);
         if (!worker || t->state != TASK_FINISHING)
                 return;

@@ -12,16 +12,16 @@ static bool hint(struct fa_disp *d, struct task *t) {
         if (!op)
                 return false;
         op->id = t->node.key;
-        op->partition = t->part->partition;
-        t->run->hinted = true;
+        op->partition = fa_disp_part_of(d, t)->partition;
+        fa_disp_run_of(t)->hinted = true;
         return true;
 }
 
 /* It is out: is HINT written at once, later, or not at all? */
 void fa_disp_hint_plan(struct fa_disp *d, struct peer *p, struct task *t, uint64_t now_ns) {
-        t->run->given_ns = now_ns;
-        t->run->hinted = d->cfg.hint_after_ns == FA_NEVER;
-        if (t->run->hinted || (!d->cfg.hint_after_ns && hint(d, t)))
+        fa_disp_run_of(t)->given_ns = now_ns;
+        fa_disp_run_of(t)->hinted = d->cfg.hint_after_ns == FA_NEVER;
+        if (fa_disp_run_of(t)->hinted || (!d->cfg.hint_after_ns && hint(d, t)))
                 return;
         if (!p->unhinted)
                 p->unhinted = &t->link;
@@ -34,8 +34,8 @@ void fa_disp_hint_plan(struct fa_disp *d, struct peer *p, struct task *t, uint64
 static void hint_due(struct fa_disp *d, struct peer *p, uint64_t now_ns) {
         while (p->unhinted) {
                 struct task *t = fa_list_entry(p->unhinted, struct task, link);
-                uint64_t at = t->run->given_ns + d->cfg.hint_after_ns;
-                if (!t->run->hinted && (at > now_ns || !hint(d, t))) {
+                uint64_t at = fa_disp_run_of(t)->given_ns + d->cfg.hint_after_ns;
+                if (!fa_disp_run_of(t)->hinted && (at > now_ns || !hint(d, t))) {
                         d->hint_at_ns = FA_MIN(d->hint_at_ns, at);
                         return;
                 }

@@ -37,7 +37,8 @@ struct part *fa_disp_part_add(struct fa_disp *d, uint64_t partition, uint32_t ge
         struct part *p = fa_disp_part(d, partition);
 
         if (!p) {
-                p = calloc(1, sizeof(*p));
+                const struct faas_id key = fa_disp_key(partition);
+                p = fa_map_add(&d->parts_by_number, &key);
                 if (!p)
                         return NULL;
                 p->partition = partition;
@@ -115,9 +116,9 @@ static bool history(struct fa_disp *d, struct task *t, const struct fa_record *r
                 return true;
         if (!fa_disp_run(d, t))
                 return false;
-        t->run->strikes = rec->strikes;
-        t->run->retries = rec->retries;
-        t->run->strike_fence = rec->strike_fence;
+        fa_disp_run_of(t)->strikes = rec->strikes;
+        fa_disp_run_of(t)->retries = rec->retries;
+        fa_disp_run_of(t)->strike_fence = rec->strike_fence;
         return true;
 }
 
@@ -134,10 +135,10 @@ static bool adopt(struct fa_disp *d, struct task *t, const struct fa_record *rec
         t->client = rec->client;
         part->n_out -= part->n_out > 0;
         fa_disp_task_move(d, t, TASK_INHERITED);
-        t->at_ns = now_ns;
+        *fa_disp_when(t) = now_ns;
         fa_disp_tell_accepted(d, t, 0);
         fa_disp_waiter_back(d, t);
-        if (t->run->want && fa_disp_wanted(d, t, now_ns))
+        if (fa_disp_run_of(t)->want && fa_disp_wanted(d, t, now_ns))
                 return true;
         if (!rec->hinted || !fa_rule(HINT))
                 fa_disp_queue(d, t, false); /* never handed out: no worker can have it */
@@ -210,13 +211,14 @@ void fa_disp_elsewhere(struct fa_disp *d,
         if (t->state != TASK_ELSEWHERE)
                 fa_disp_task_move(d, t, TASK_ELSEWHERE);
         fa_disp_tell_accepted(d, t, 0);
-        if (part && (part->whole || t->run->want)) {
+        if (part && (part->whole || fa_disp_run_of(t)->want)) {
                 (void)adopt(d, t, rec, now_ns); /* without memory: it is read again */
         } else {
                 fa_disp_unwanted(d, t, rec);
                 fa_disp_tell_done(d, t, FAAS_QUEUED, NULL);
                 if (part && rec->spec)
-                        fa_disp_waiters_leave(d, t, rec->client, fa_blob_len(rec->spec->payload));
+                        fa_disp_waiters_leave(d, t, rec->client,
+                                              fa_blob_len(fa_spec_payload(rec->spec)));
         }
         (void)fa_disp_stub_drop(d, t);
 }
@@ -225,7 +227,7 @@ void fa_disp_elsewhere(struct fa_disp *d,
 
 /* It is in the store, and does not stay here. */
 static void spill(struct fa_disp *d, struct task *t) {
-        fa_disp_waiters_leave(d, t, t->client, fa_blob_len(t->spec->payload));
+        fa_disp_waiters_leave(d, t, t->client, fa_blob_len(fa_spec_payload(t->spec)));
         fa_disp_task_move(d, t, TASK_ELSEWHERE);
         (void)fa_disp_stub_drop(d, t);
 }
@@ -244,7 +246,7 @@ bool fa_disp_spill(struct fa_disp *d, struct task *t, uint64_t now_ns) {
         fa_disp_tell_done(d, t, FAAS_QUEUED, NULL); /* those who asked meanwhile */
         if (d->cfg.retain_ns && fa_rule(KEEP_STORED)) {
                 fa_disp_task_move(d, t, TASK_STORED);
-                t->at_ns = now_ns;
+                *fa_disp_when(t) = now_ns;
         } else {
                 spill(d, t);
         }
@@ -258,13 +260,13 @@ void fa_disp_expire(struct fa_disp *d, uint64_t now_ns) {
 
         fa_list_for_each_safe (it, tmp, &d->finals) {
                 struct task *t = fa_list_entry(it, struct task, link);
-                if (now_ns - t->at_ns < d->cfg.retain_ns)
+                if (now_ns - *fa_disp_when(t) < d->cfg.retain_ns)
                         break;
                 fa_disp_task_free(d, t);
         }
         fa_list_for_each_safe (it, tmp, &d->stored) {
                 struct task *t = fa_list_entry(it, struct task, link);
-                if (now_ns - t->at_ns < d->cfg.retain_ns)
+                if (now_ns - *fa_disp_when(t) < d->cfg.retain_ns)
                         break;
                 spill(d, t);
         }
@@ -275,9 +277,9 @@ void fa_disp_retain_again(struct fa_disp *d, uint64_t now_ns) {
         struct fa_list *it;
 
         fa_list_for_each (it, &d->finals)
-                fa_list_entry(it, struct task, link)->at_ns = now_ns;
+                *fa_disp_when(fa_list_entry(it, struct task, link)) = now_ns;
         fa_list_for_each (it, &d->stored)
-                fa_list_entry(it, struct task, link)->at_ns = now_ns;
+                *fa_disp_when(fa_list_entry(it, struct task, link)) = now_ns;
 }
 
 /* ---- partitions of former epochs, when nothing is left in them ---- */
@@ -325,5 +327,5 @@ void fa_disp_dropped(struct fa_disp *d, const struct fa_op *op) {
         }
         d->n_partial -= !p->whole;
         fa_list_remove(&p->link);
-        free(p);
+        fa_map_remove(&d->parts_by_number, &p->node);
 }

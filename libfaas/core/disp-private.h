@@ -28,7 +28,8 @@ struct waiter {
         struct fa_list in_peer;
         struct peer *peer;   /* NULL: the embedded one is free */
         struct waiter *next; /* of the same task; after the embedded one come the others */
-        uint32_t bytes;      /* of the task's payload, where it was known */
+        uint32_t of_task;    /* of the embedded one: the task's own, here because there is room */
+        uint32_t bytes : 24; /* of the task's payload, where it was known */
         bool submitted : 1;  /* waits for ACCEPTED */
         bool once : 1;       /* STATUS: one answer, no more */
         bool silent : 1;     /* and without the result's bytes */
@@ -46,7 +47,8 @@ struct class {
 };
 
 struct part {
-        struct fa_list link;
+        struct fa_map_node node; /* the partition */
+        struct fa_list link;     /* d->parts */
         uint64_t partition;
         uint64_t n; /* fences given in this generation */
         uint32_t gen;
@@ -72,6 +74,7 @@ struct want {
  * zero (fa_disp_no_run). */
 struct run {
         struct run *next;    /* d->spare */
+        uint64_t when;       /* the task's, while it has a run */
         struct want *want;   /* ELSEWHERE: or NULL */
         uint64_t given_ns;   /* HANDED: since when */
         struct peer *worker; /* HANDED: who has it; FINISHING: whom to tell, or NULL */
@@ -86,22 +89,24 @@ struct run {
 /* One that waits takes few bytes, because there may be millions: benchmarks/core-memory. */
 struct task {
         struct fa_map_node node; /* the id */
-        struct fa_list link;     /* class queue; worker's held; worker's finishing; d->stored,
-                                    ->inherited, ->finals, ->elsewhere */
-        struct waiter w0;
-        struct fa_spec *spec; /* NULL when ELSEWHERE */
-        struct part *part;    /* NULL when ELSEWHERE */
-        uint64_t client;      /* incarnation of its submitter; 0: not known */
-        struct run *run;      /* never NULL */
-        union {
-                uint64_t order; /* by acceptance: QUEUED, and what was; 0: not given yet */
-                uint64_t at_ns; /* STORED, FINAL, INHERITED: since when */
-        };
-        uint16_t class; /* index of */
+        uint16_t class;          /* index of */
         uint8_t state;
-        bool collected; /* FINAL: its submitter has it; kept only to be written again */
-        bool reading;   /* ELSEWHERE: a GET is unanswered */
+        bool has_run : 1;
+        bool collected : 1;   /* FINAL: its submitter has it; kept only to be written again */
+        bool reading : 1;     /* ELSEWHERE: a GET is unanswered */
+        struct fa_list link;  /* class queue; worker's held; worker's finishing; d->stored,
+                                 ->inherited, ->finals, ->elsewhere */
+        struct waiter w0;     /* its .of_task: fa_disp_part_of() */
+        struct fa_spec *spec; /* NULL when ELSEWHERE */
+        uint64_t client;      /* incarnation of its submitter; 0: not known */
+        union {
+                struct run *run; /* if it has one: fa_disp_run_of() */
+                uint64_t when;   /* if not: fa_disp_when() */
+        };
 };
+
+_Static_assert(FA_PAYLOAD_MAX < 1 << 24, "waiter.bytes");
+_Static_assert(sizeof(struct task) <= 104, "with all that it needs a task is to take 192 bytes");
 
 struct peer {
         struct fa_map_node node;   /* the shell's number */
@@ -153,7 +158,7 @@ struct fa_disp {
         bool draining;
         bool lost_tail; /* rebinding: the store has forgotten something of mine */
         uint64_t order;
-        struct fa_map tasks, peers_by_key, clients;
+        struct fa_map tasks, peers_by_key, clients, parts_by_number;
         struct fa_list peers, ready, ahead, given, hinting, parts;
         struct fa_list stored, inherited, finals, elsewhere; /* tasks in these states */
         struct part *home;
@@ -193,6 +198,15 @@ struct fa_disp {
 
 /* disp-task.c: the life of a task */
 extern const struct run fa_disp_no_run;
+/* Its own, or the one that is all zero; to be written only if it has one. */
+static inline struct run *fa_disp_run_of(const struct task *t) {
+        return t->has_run ? t->run : fa_unconst(&fa_disp_no_run);
+}
+/* Its order by acceptance, when QUEUED and before (0: not given yet); since when it is STORED,
+ * FINAL or INHERITED, in ns. */
+static inline uint64_t *fa_disp_when(struct task *t) {
+        return t->has_run ? &t->run->when : &t->when;
+}
 struct task *fa_disp_task_find(const struct fa_disp *d, const struct faas_id *id);
 struct task *fa_disp_task_new(struct fa_disp *d, const struct faas_id *id, enum task_state state);
 void fa_disp_task_free(struct fa_disp *d, struct task *t);
@@ -314,6 +328,10 @@ int fa_disp_store_start(struct fa_disp *d);
 int fa_disp_store_answer(struct fa_disp *d, struct fa_group *g, uint64_t now_ns);
 void fa_disp_store_tick(struct fa_disp *d, uint64_t now_ns);
 struct part *fa_disp_part(const struct fa_disp *d, uint64_t partition);
+/* The partition of a task; NULL when ELSEWHERE. */
+static inline struct part *fa_disp_part_of(const struct fa_disp *d, const struct task *t) {
+        return t->w0.of_task ? fa_map_at(&d->parts_by_number, t->w0.of_task - 1) : NULL;
+}
 
 /* A new group that goes out at once, out of the sequence, and its first op. */
 struct fa_op *fa_disp_control_op(struct fa_disp *d, enum fa_op_kind kind);

@@ -67,23 +67,24 @@ static struct fa_op *restore_op(struct fa_disp *d, struct fa_group **g, size_t b
 }
 
 static bool restore(struct fa_disp *d, struct fa_group **g, const struct task *t) {
-        size_t bytes = fa_blob_len(t->spec->payload) + fa_blob_len(t->run->outcome.payload);
+        size_t bytes = fa_blob_len(fa_spec_payload(t->spec)) +
+                       fa_blob_len(fa_disp_run_of(t)->outcome.payload);
         struct fa_op *op = restore_op(d, g, bytes);
 
         if (!op)
                 return false;
         op->id = t->node.key;
-        op->partition = t->part->partition;
+        op->partition = fa_disp_part_of(d, t)->partition;
         op->client = t->client;
         op->spec = fa_spec_ref(t->spec);
-        op->strikes = t->run->strikes;
-        op->retries = t->run->retries;
-        op->fence = t->run->strike_fence;
+        op->strikes = fa_disp_run_of(t)->strikes;
+        op->retries = fa_disp_run_of(t)->retries;
+        op->fence = fa_disp_run_of(t)->strike_fence;
         op->state = FAAS_QUEUED;
         if (t->state == TASK_FINAL) {
-                op->state = t->run->outcome.status;
-                op->fence = t->run->fence;
-                fa_outcome_ref(&op->outcome, &t->run->outcome);
+                op->state = fa_disp_run_of(t)->outcome.status;
+                op->fence = fa_disp_run_of(t)->fence;
+                fa_outcome_ref(&op->outcome, &fa_disp_run_of(t)->outcome);
         }
         op = t->collected ? fa_disp_op(d, FA_OP_FORGET) : NULL;
         if (op)
@@ -171,7 +172,7 @@ void fa_disp_restored(struct fa_disp *d, const struct fa_op *op, uint64_t now_ns
 
         if (op->r != FAAS_E_EXISTS || !op->rec || !t || t->state == TASK_FINISHING)
                 return;
-        if (t->part && t->part->partition != op->rec->partition) {
+        if (fa_disp_part_of(d, t) && fa_disp_part_of(d, t)->partition != op->rec->partition) {
                 fa_disp_elsewhere(d, t, op->rec, now_ns);
         } else if (fa_state_final(op->rec->state) && t->state != TASK_FINAL) {
                 fa_disp_tell_done(d, t, op->rec->state, &op->rec->outcome);

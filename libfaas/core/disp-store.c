@@ -15,8 +15,9 @@
 #define GROUP_BYTES (2u << 20) /* four of them may be under way: 8 MiB */
 
 static size_t op_bytes(const struct fa_op *op) {
-        return (op->spec ? fa_blob_len(op->spec->payload) : 0) + fa_blob_len(op->outcome.payload) +
-               fa_blob_len(op->outcome.text) + fa_blob_len(op->outcome.log);
+        return (op->spec ? fa_blob_len(fa_spec_payload(op->spec)) : 0) +
+               fa_blob_len(op->outcome.payload) + fa_blob_len(op->outcome.text) +
+               fa_blob_len(op->outcome.log);
 }
 
 /* The open group takes no more: it waits, closed, behind those that are. */
@@ -102,16 +103,11 @@ int fa_disp_store_start(struct fa_disp *d) {
 }
 
 struct part *fa_disp_part(const struct fa_disp *d, uint64_t partition) {
-        struct fa_list *it;
+        const struct faas_id key = fa_disp_key(partition);
 
         if (d->home && d->home->partition == partition)
                 return d->home;
-        fa_list_for_each (it, &d->parts) {
-                struct part *p = fa_list_entry(it, struct part, link);
-                if (p->partition == partition)
-                        return p;
-        }
-        return NULL;
+        return fa_map_find(&d->parts_by_number, &key);
 }
 
 static int on_start(struct fa_disp *d, const struct fa_op *op, uint64_t now_ns) {
@@ -170,10 +166,10 @@ static void write_finish(struct fa_disp *d, const struct task *t) {
         if (!op)
                 return; /* its worker sends the result again, and its client asks */
         op->id = t->node.key;
-        op->partition = t->part->partition;
-        op->fence = t->run->fence;
-        op->strikes = t->run->strikes;
-        fa_outcome_ref(&op->outcome, &t->run->outcome);
+        op->partition = fa_disp_part_of(d, t)->partition;
+        op->fence = fa_disp_run_of(t)->fence;
+        op->strikes = fa_disp_run_of(t)->strikes;
+        fa_outcome_ref(&op->outcome, &fa_disp_run_of(t)->outcome);
 }
 
 static void on_finish(struct fa_disp *d, const struct fa_op *op, uint64_t now_ns) {

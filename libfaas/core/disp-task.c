@@ -29,14 +29,10 @@ static const uint8_t legal[_TASK_STATE_N] = {
 
 const struct run fa_disp_no_run;
 
-static struct run *no_run(void) {
-        return fa_unconst(&fa_disp_no_run);
-}
-
 bool fa_disp_run(struct fa_disp *d, struct task *t) {
         struct run *r = d->spare;
 
-        if (t->run != no_run())
+        if (t->has_run)
                 return true;
         if (r) {
                 d->spare = r->next;
@@ -47,16 +43,19 @@ bool fa_disp_run(struct fa_disp *d, struct task *t) {
         }
         if (!r)
                 return false;
+        r->when = t->when;
         t->run = r;
+        t->has_run = true;
         return true;
 }
 
 static void run_drop(struct fa_disp *d, struct task *t) {
         struct run *r = t->run;
 
-        if (r == no_run())
+        if (!t->has_run)
                 return;
-        t->run = no_run();
+        t->has_run = false;
+        t->when = r->when;
         fa_outcome_deinit(&r->outcome);
         if (d->n_spare == SPARE_MAX) {
                 free(r);
@@ -71,6 +70,8 @@ static void run_drop(struct fa_disp *d, struct task *t) {
 static void run_ended(struct fa_disp *d, struct task *t) {
         const struct run *r = t->run;
 
+        if (!t->has_run)
+                return;
         if (!r->strikes && !r->retries && !r->unstarted && !r->strike_fence.partition)
                 run_drop(d, t);
         else
@@ -86,7 +87,6 @@ struct task *fa_disp_task_new(struct fa_disp *d, const struct faas_id *id, enum 
 
         if (!t)
                 return NULL;
-        t->run = no_run();
         fa_list_init(&t->link);
         t->w0.embedded = true;
         t->state = (uint8_t)state;
@@ -109,10 +109,12 @@ static void budget(struct fa_disp *d, const struct task *t, bool in) {
         d->queued_bytes += in ? fa_disp_task_cost(t) : -(uint64_t)fa_disp_task_cost(t);
 }
 
-static void set_part(struct task *t, struct part *p) {
-        if (t->part)
-                t->part->n_tasks--;
-        t->part = p;
+static void set_part(const struct fa_disp *d, struct task *t, struct part *p) {
+        struct part *was = fa_disp_part_of(d, t);
+
+        if (was)
+                was->n_tasks--;
+        t->w0.of_task = p ? p->node.index + 1 : 0;
         if (p)
                 p->n_tasks++;
 }
@@ -125,7 +127,7 @@ static void task_deinit(struct fa_disp *d, struct task *t) {
         budget(d, t, false);
         fa_disp_unhold(d, t);
         fa_list_remove(&t->link);
-        set_part(t, NULL);
+        set_part(d, t, NULL);
         fa_spec_unref(t->spec);
         run_drop(d, t);
         d->stats.n_tasks--;
@@ -152,11 +154,11 @@ void fa_disp_tasks_free(struct fa_disp *d) {
 
 /* The worker that has it has it no more. */
 void fa_disp_unhold(struct fa_disp *d, struct task *t) {
-        struct peer *p = t->run->worker;
+        struct peer *p = fa_disp_run_of(t)->worker;
 
         if (!p || t->state != TASK_HANDED)
                 return;
-        t->run->worker = NULL;
+        fa_disp_run_of(t)->worker = NULL;
         p->n_held--;
         if (p->unhinted == &t->link)
                 p->unhinted = t->link.next == &p->held ? NULL : t->link.next;
@@ -174,11 +176,11 @@ bool fa_disp_hold(struct fa_disp *d,
         if (!fa_disp_run(d, t))
                 return false;
         fa_disp_task_move(d, t, TASK_HANDED);
-        t->run->fence = *fence;
-        t->run->worker = p;
-        t->order = 0;
-        t->run->given_ns = now_ns;
-        t->run->hinted = true;
+        fa_disp_run_of(t)->fence = *fence;
+        fa_disp_run_of(t)->worker = p;
+        *fa_disp_when(t) = 0;
+        fa_disp_run_of(t)->given_ns = now_ns;
+        fa_disp_run_of(t)->hinted = true;
         fa_list_push_back(p->unhinted ? p->unhinted : &p->held, &t->link);
         p->n_held++;
         return true;
@@ -210,8 +212,8 @@ void fa_disp_task_move(struct fa_disp *d, struct task *t, enum task_state to) {
         case TASK_ELSEWHERE:
                 fa_list_push_back(&d->elsewhere, &t->link);
                 t->spec = fa_spec_unref(t->spec);
-                set_part(t, NULL);
-                t->order = 0;
+                set_part(d, t, NULL);
+                *fa_disp_when(t) = 0;
                 run_drop(d, t);
                 break;
         default:
@@ -250,17 +252,17 @@ int fa_disp_task_spec(struct fa_disp *d, struct task *t, struct fa_spec *spec, s
         fa_spec_unref(t->spec);
         t->spec = spec;
         t->class = (uint16_t)c->index;
-        set_part(t, part);
+        set_part(d, t, part);
         return 0;
 }
 
 /* front: it waited before. */
 void fa_disp_queue(struct fa_disp *d, struct task *t, bool front) {
-        bool first = t->state == TASK_STORED || t->state == TASK_INHERITED || !t->order;
+        bool first = t->state == TASK_STORED || t->state == TASK_INHERITED || !*fa_disp_when(t);
 
         fa_disp_task_move(d, t, TASK_QUEUED);
         if (first)
-                t->order = ++d->order;
+                *fa_disp_when(t) = ++d->order;
         if (front)
                 fa_list_push_front(&d->class_at[t->class]->queue, &t->link);
         else
@@ -280,7 +282,7 @@ static struct task *oldest_for(const struct fa_disp *d, const struct peer *p) {
                 if (!first || !offers(p, c))
                         continue;
                 struct task *t = fa_list_entry(first, struct task, link);
-                if (!best || t->order < best->order)
+                if (!best || *fa_disp_when(t) < *fa_disp_when(best))
                         best = t;
         }
         return best;
@@ -293,17 +295,19 @@ static bool give(struct fa_disp *d, struct peer *p, struct task *t, uint64_t now
         if (!fa_disp_run(d, t))
                 return false;
         it = fa_outbox_item(&d->outbox, &p->lane, FA_MSG_TASK, p->incarnation, p->session,
-                            fa_blob_len(t->spec->payload), 0, &m);
+                            fa_blob_len(fa_spec_payload(t->spec)), 0, &m);
         if (!it)
                 return false;
         fa_disp_task_move(d, t, TASK_HANDED);
-        t->run->fence = (struct fa_fence){t->part->partition, t->part->gen, ++t->part->n};
-        t->run->worker = p;
-        t->run->listed = p->session;
+        fa_disp_run_of(t)->fence =
+                (struct fa_fence){fa_disp_part_of(d, t)->partition, fa_disp_part_of(d, t)->gen,
+                                  ++fa_disp_part_of(d, t)->n};
+        fa_disp_run_of(t)->worker = p;
+        fa_disp_run_of(t)->listed = p->session;
         fa_list_push_back(&p->held, &t->link);
         p->n_held++;
         it->id = t->node.key;
-        it->fence = t->run->fence;
+        it->fence = fa_disp_run_of(t)->fence;
         fa_spec_fill(t->spec, it);
         m->seq = ++p->sent_seq;
         d->stats.handed_out++;
@@ -364,15 +368,15 @@ void fa_disp_finish(struct fa_disp *d,
         if (!op)
                 return;
         op->id = t->node.key;
-        op->partition = t->part->partition;
+        op->partition = fa_disp_part_of(d, t)->partition;
         op->fence = *fence;
-        op->strikes = t->run->strikes;
+        op->strikes = fa_disp_run_of(t)->strikes;
         fa_outcome_ref(&op->outcome, o);
         fa_disp_task_move(d, t, TASK_FINISHING);
-        fa_outcome_deinit(&t->run->outcome);
-        fa_outcome_ref(&t->run->outcome, o);
-        t->run->fence = *fence;
-        t->run->worker = tell;
+        fa_outcome_deinit(&fa_disp_run_of(t)->outcome);
+        fa_outcome_ref(&fa_disp_run_of(t)->outcome, o);
+        fa_disp_run_of(t)->fence = *fence;
+        fa_disp_run_of(t)->worker = tell;
         if (tell)
                 fa_list_push_back(&tell->finishing, &t->link);
         if (!fa_rule(COMMIT_FIRST)) {
@@ -388,11 +392,12 @@ void fa_disp_final(struct fa_disp *d,
                    const struct fa_outcome *o,
                    const struct fa_fence *fence,
                    uint64_t now_ns) {
-        if (t->run->worker)
-                fa_disp_answer(d, t->run->worker,
-                               fa_fence_eq(fence, &t->run->fence) ? FA_MSG_ACK : FA_MSG_STALE,
-                               &t->node.key, &t->run->fence);
-        t->run->worker = NULL;
+        if (fa_disp_run_of(t)->worker)
+                fa_disp_answer(d, fa_disp_run_of(t)->worker,
+                               fa_fence_eq(fence, &fa_disp_run_of(t)->fence) ? FA_MSG_ACK
+                                                                             : FA_MSG_STALE,
+                               &t->node.key, &fa_disp_run_of(t)->fence);
+        fa_disp_run_of(t)->worker = NULL;
         fa_disp_tell_done(d, t, o->status, o);
         if (!d->cfg.retain_ns || !fa_rule(KEEP_FINALS)) {
                 fa_disp_task_free(d, t);
@@ -400,10 +405,10 @@ void fa_disp_final(struct fa_disp *d,
         }
         struct fa_outcome keep;
         fa_outcome_ref(&keep, o);
-        fa_outcome_deinit(&t->run->outcome);
-        t->run->outcome = keep;
-        t->run->fence = *fence;
-        t->at_ns = now_ns;
+        fa_outcome_deinit(&fa_disp_run_of(t)->outcome);
+        fa_disp_run_of(t)->outcome = keep;
+        fa_disp_run_of(t)->fence = *fence;
+        *fa_disp_when(t) = now_ns;
         fa_disp_task_move(d, t, TASK_FINAL);
 }
 
@@ -413,10 +418,10 @@ static void requeue(struct fa_disp *d, struct task *t, bool write) {
 
         if (op) {
                 op->id = t->node.key;
-                op->partition = t->part->partition;
-                op->strikes = t->run->strikes;
-                op->retries = t->run->retries;
-                op->fence = t->run->strike_fence;
+                op->partition = fa_disp_part_of(d, t)->partition;
+                op->strikes = fa_disp_run_of(t)->strikes;
+                op->retries = fa_disp_run_of(t)->retries;
+                op->fence = fa_disp_run_of(t)->strike_fence;
         }
         d->stats.requeued++;
         if (t->state !=
@@ -432,17 +437,19 @@ void fa_disp_strike(struct fa_disp *d,
                     struct task *t,
                     const struct fa_fence *fence,
                     const struct fa_outcome *o) {
+        uint32_t max = fa_spec_limits(t->spec).max_strikes;
+
         if (!fa_disp_run(d, t))
                 return; /* it was inherited, and waits until it is queued */
-        t->run->strike_fence = *fence;
+        fa_disp_run_of(t)->strike_fence = *fence;
         if (o->failure == FAAS_FAILURE_FUNCTION) {
-                t->run->retries++;
+                fa_disp_run_of(t)->retries++;
                 requeue(d, t, true);
                 return;
         }
-        t->run->strikes++;
+        fa_disp_run_of(t)->strikes++;
         d->stats.strikes++;
-        if (t->run->strikes >= (t->spec->max_strikes ? t->spec->max_strikes : d->cfg.max_strikes))
+        if (fa_disp_run_of(t)->strikes >= (max ? max : d->cfg.max_strikes))
                 fa_disp_finish(d, t, fence, o, NULL);
         else
                 requeue(d, t, true);
@@ -452,12 +459,12 @@ void fa_disp_strike(struct fa_disp *d,
  */
 void fa_disp_lost(struct fa_disp *d, struct task *t, enum faas_failure failure, const char *text) {
         struct fa_outcome o = FA_OUTCOME_NULL;
-        struct fa_fence fence = t->run->fence;
-        bool blame = text && (t->run->started || !fa_rule(STRIKE_STARTED));
+        struct fa_fence fence = fa_disp_run_of(t)->fence;
+        bool blame = text && (fa_disp_run_of(t)->started || !fa_rule(STRIKE_STARTED));
 
         /* A task that kills its worker before anyone hears of its start must end too. */
-        if (text && !t->run->started && ++t->run->unstarted >= d->cfg.unstarted_max &&
-            fa_rule(UNSTARTED_MAX))
+        if (text && !fa_disp_run_of(t)->started &&
+            ++fa_disp_run_of(t)->unstarted >= d->cfg.unstarted_max && fa_rule(UNSTARTED_MAX))
                 blame = true;
         if (!blame) {
                 requeue(d, t, false);

@@ -123,7 +123,7 @@ struct waiter *fa_disp_waiter_add(struct task *t, struct peer *p, bool once) {
         w->peer = p;
         w->submitted = w->silent = w->counted = false;
         w->once = once;
-        w->bytes = t->spec ? (uint32_t)fa_blob_len(t->spec->payload) : 0;
+        w->bytes = t->spec ? fa_blob_len(fa_spec_payload(t->spec)) & 0xffffff : 0;
         p->n_all++;
         p->all_bytes += w->bytes;
         fa_list_push_back(&p->waiters, &w->in_peer);
@@ -134,7 +134,7 @@ struct waiter *fa_disp_waiter_add(struct task *t, struct peer *p, bool once) {
 
 /* A stub is kept for those who wait for it, or for what is to be done with its record. */
 bool fa_disp_stub_drop(struct fa_disp *d, struct task *t) {
-        if (t->state != TASK_ELSEWHERE || fa_disp_waiters(t) || t->run->want)
+        if (t->state != TASK_ELSEWHERE || fa_disp_waiters(t) || fa_disp_run_of(t)->want)
                 return false;
         fa_disp_task_free(d, t);
         return true;
@@ -228,7 +228,7 @@ void fa_disp_waiter_back(struct fa_disp *d, struct task *t) {
         if (!fa_set_remove(&p->spilled, number(d, &t->node.key)))
                 return;
         d->n_spilled--;
-        p->spilled_bytes -= fa_blob_len(t->spec->payload);
+        p->spilled_bytes -= fa_blob_len(fa_spec_payload(t->spec));
         (void)fa_disp_waiter_add(t, p, false);
 }
 

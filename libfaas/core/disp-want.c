@@ -26,25 +26,25 @@ static struct want *want(struct fa_disp *d, const struct faas_id *id) {
                 t = fa_disp_task_new(d, id, TASK_ELSEWHERE);
         if (!t)
                 return NULL;
-        if (!t->run->want) {
+        if (!fa_disp_run_of(t)->want) {
                 struct want *w = fa_disp_run(d, t) ? calloc(1, sizeof(*w)) : NULL;
                 if (!w) {
                         (void)fa_disp_stub_drop(d, t);
                         return NULL;
                 }
-                t->run->want = w;
+                fa_disp_run_of(t)->want = w;
                 d->n_wants++;
         }
         fa_disp_read_record(d, t);
-        return t->run->want;
+        return fa_disp_run_of(t)->want;
 }
 
 void fa_disp_want_free(struct fa_disp *d, struct task *t) {
-        if (!t->run->want)
+        if (!fa_disp_run_of(t)->want)
                 return;
         d->n_wants--;
-        free(t->run->want);
-        t->run->want = NULL;
+        free(fa_disp_run_of(t)->want);
+        fa_disp_run_of(t)->want = NULL;
 }
 
 void fa_disp_want_cancelled(struct fa_disp *d, const struct faas_id *id) {
@@ -88,8 +88,8 @@ void fa_disp_want_held(struct fa_disp *d, struct peer *p, const struct fa_item *
  */
 bool fa_disp_wanted(struct fa_disp *d, struct task *t, uint64_t now_ns) {
         const struct fa_outcome cancelled = {.status = FAAS_CANCELLED};
-        const struct want w = *t->run->want;
-        const struct fa_fence fence = t->run->fence;
+        const struct want w = *fa_disp_run_of(t)->want;
+        const struct fa_fence fence = fa_disp_run_of(t)->fence;
         struct peer *p = who(d, &w);
         bool good = p && !w.cancel && fa_disp_adoptable(t, &w.fence);
 
@@ -106,8 +106,8 @@ bool fa_disp_wanted(struct fa_disp *d, struct task *t, uint64_t now_ns) {
                 return false; /* it has told since that it does not hold it */
         if (!fa_disp_hold(d, p, t, &w.fence, now_ns))
                 return true; /* it waits */
-        t->run->listed = p->session;
-        t->run->started = w.started;
+        fa_disp_run_of(t)->listed = p->session;
+        fa_disp_run_of(t)->started = w.started;
         fa_disp_answer(d, p, FA_MSG_ADOPT, &t->node.key, &w.fence);
         fa_disp_ready(d, p);
         return true;
@@ -115,14 +115,15 @@ bool fa_disp_wanted(struct fa_disp *d, struct task *t, uint64_t now_ns) {
 
 /* It has ended (rec), is somebody else's, or is not there (rec NULL). */
 void fa_disp_unwanted(struct fa_disp *d, struct task *t, const struct fa_record *rec) {
-        struct peer *p = t->run->want ? who(d, t->run->want) : NULL;
+        struct peer *p = fa_disp_run_of(t)->want ? who(d, fa_disp_run_of(t)->want) : NULL;
 
         if (p)
-                fa_disp_answer(d, p,
-                               rec && fa_state_final(rec->state) &&
-                                               fa_fence_eq(&rec->fence, &t->run->want->fence)
-                                       ? FA_MSG_ACK
-                                       : FA_MSG_STALE,
-                               &t->node.key, &t->run->want->fence);
+                fa_disp_answer(
+                        d, p,
+                        rec && fa_state_final(rec->state) &&
+                                        fa_fence_eq(&rec->fence, &fa_disp_run_of(t)->want->fence)
+                                ? FA_MSG_ACK
+                                : FA_MSG_STALE,
+                        &t->node.key, &fa_disp_run_of(t)->want->fence);
         fa_disp_want_free(d, t);
 }

@@ -96,7 +96,7 @@ static void merge_old(struct fa_disp *d, struct peer *p) {
                         struct task *t = fa_list_entry(l, struct task, link);
                         fa_list_remove(&t->link);
                         fa_list_push_back(&p->held, &t->link);
-                        t->run->worker = p;
+                        fa_disp_run_of(t)->worker = p;
                         p->n_held++;
                         old->n_held--;
                 }
@@ -112,7 +112,7 @@ static void merge_old(struct fa_disp *d, struct peer *p) {
  * and unless that owner has counted it as ended: its result may come again.
  */
 bool fa_disp_adoptable(const struct task *t, const struct fa_fence *f) {
-        if (fa_fence_cmp(f, &t->run->strike_fence) <= 0 && fa_rule(STRIKE_FENCE))
+        if (fa_fence_cmp(f, &fa_disp_run_of(t)->strike_fence) <= 0 && fa_rule(STRIKE_FENCE))
                 return false;
         return t->state == TASK_INHERITED;
 }
@@ -140,16 +140,16 @@ static void listed(struct fa_disp *d, struct peer *p, const struct fa_item *it, 
                         fa_disp_want_held(d, p, it, false);
                 return;
         }
-        if (t && t->part != part && t->state != TASK_ELSEWHERE)
+        if (t && fa_disp_part_of(d, t) != part && t->state != TASK_ELSEWHERE)
                 t = NULL;
-        if (t && t->state == TASK_HANDED && t->run->worker == p &&
-            fa_fence_eq(&t->run->fence, &it->fence)) {
-                t->run->listed = p->session;
-        } else if (t && t->part && fa_disp_adoptable(t, &it->fence) &&
+        if (t && t->state == TASK_HANDED && fa_disp_run_of(t)->worker == p &&
+            fa_fence_eq(&fa_disp_run_of(t)->fence, &it->fence)) {
+                fa_disp_run_of(t)->listed = p->session;
+        } else if (t && fa_disp_part_of(d, t) && fa_disp_adoptable(t, &it->fence) &&
                    it->state != FA_HELD_RESULT) {
                 if (!fa_disp_hold(d, p, t, &it->fence, now_ns))
                         return; /* it waits */
-                t->run->listed = p->session;
+                fa_disp_run_of(t)->listed = p->session;
         } else if (t && (t->state == TASK_FINISHING || t->state == TASK_ACCEPTING ||
                          it->state == FA_HELD_RESULT)) {
                 return; /* its answer comes with the commit, or with its RESULT */
@@ -158,7 +158,7 @@ static void listed(struct fa_disp *d, struct peer *p, const struct fa_item *it, 
                 return;
         }
         if (it->state != FA_HELD_WAITING)
-                t->run->started = true;
+                fa_disp_run_of(t)->started = true;
         fa_disp_answer(d, p, FA_MSG_ADOPT, &it->id, &it->fence);
 }
 
@@ -168,7 +168,7 @@ static void drop_unlisted(struct fa_disp *d, struct peer *p) {
         for (struct fa_list *it = p->held.prev; it != &p->held; it = prev) {
                 struct task *t = fa_list_entry(it, struct task, link);
                 prev = it->prev;
-                if (t->run->listed != p->session)
+                if (fa_disp_run_of(t)->listed != p->session)
                         fa_disp_lost(d, t, FAAS_FAILURE_NONE, NULL);
         }
 }
@@ -209,8 +209,8 @@ static struct task *
 held_by(const struct fa_disp *d, const struct peer *p, const struct fa_item *it) {
         struct task *t = fa_disp_task_find(d, &it->id);
 
-        if (!t || t->state != TASK_HANDED || t->run->worker != p ||
-            !fa_fence_eq(&t->run->fence, &it->fence))
+        if (!t || t->state != TASK_HANDED || fa_disp_run_of(t)->worker != p ||
+            !fa_fence_eq(&fa_disp_run_of(t)->fence, &it->fence))
                 return NULL;
         return t;
 }
@@ -227,7 +227,8 @@ static void end(struct fa_disp *d, struct task *t, struct peer *p, const struct 
         };
         bool strike = o.failure == FAAS_FAILURE_CRASHED || o.failure == FAAS_FAILURE_EXITED ||
                       o.failure == FAAS_FAILURE_TIMEOUT;
-        bool retry = o.failure == FAAS_FAILURE_FUNCTION && t->run->retries < t->spec->max_retries;
+        bool retry = o.failure == FAAS_FAILURE_FUNCTION &&
+                     fa_disp_run_of(t)->retries < fa_spec_limits(t->spec).max_retries;
 
         p->n_done++;
         if (strike || retry) {
@@ -243,7 +244,7 @@ static void end(struct fa_disp *d, struct task *t, struct peer *p, const struct 
 /* Is it the present hand-out's result, or that of an earlier owner's that may go on? */
 static bool counts(const struct task *t, const struct fa_fence *f) {
         if (t->state == TASK_HANDED)
-                return fa_fence_eq(&t->run->fence, f) || !fa_rule(FENCE);
+                return fa_fence_eq(&fa_disp_run_of(t)->fence, f) || !fa_rule(FENCE);
         return fa_disp_adoptable(t, f) || (t->state == TASK_QUEUED && !fa_rule(FENCE));
 }
 
@@ -260,13 +261,13 @@ static void on_result(struct fa_disp *d, struct peer *p, const struct fa_item *i
                 fa_disp_want_held(d, p, it, true); /* it comes again */
                 return;
         }
-        if (t && t->part != part)
+        if (t && fa_disp_part_of(d, t) != part)
                 t = NULL;
         if (t && (t->state == TASK_FINISHING || t->state == TASK_ACCEPTING))
                 return; /* answered once it is committed */
         if (t && counts(t, &it->fence))
                 end(d, t, p, it);
-        else if (t && t->state == TASK_FINAL && fa_fence_eq(&t->run->fence, &it->fence))
+        else if (t && t->state == TASK_FINAL && fa_fence_eq(&fa_disp_run_of(t)->fence, &it->fence))
                 fa_disp_answer(d, p, FA_MSG_ACK, &it->id, &it->fence);
         else
                 fa_disp_answer(d, p, FA_MSG_STALE, &it->id, &it->fence);
@@ -308,7 +309,7 @@ static void on_items(struct fa_disp *d, struct peer *p, const struct fa_msg *m) 
                 case FA_MSG_STARTED:
                         t = held_by(d, p, it);
                         if (t)
-                                t->run->started = true;
+                                fa_disp_run_of(t)->started = true;
                         break;
                 default: /* RETURN */
                         t = held_by(d, p, it);

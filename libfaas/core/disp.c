@@ -43,6 +43,7 @@ int fa_disp_new(struct fa_disp **ret, const struct fa_disp_cfg *cfg) {
         defaults(&d->cfg);
         fa_map_init(&d->tasks, cfg->seed, sizeof(struct task));
         fa_map_init(&d->peers_by_key, cfg->seed ^ 1, sizeof(struct peer));
+        fa_map_init(&d->parts_by_number, cfg->seed ^ 3, sizeof(struct part));
         fa_map_init(&d->clients, cfg->seed ^ 2, sizeof(struct place));
         fa_list_init(&d->peers);
         fa_list_init(&d->ready);
@@ -72,7 +73,7 @@ static void peer_free(struct fa_disp *d, struct peer *p) {
         fa_disp_client_close(d, p);
         while ((l = fa_list_first(&p->finishing))) {
                 fa_list_remove(l);
-                fa_list_entry(l, struct task, link)->run->worker = NULL;
+                fa_disp_run_of(fa_list_entry(l, struct task, link))->worker = NULL;
         }
         fa_list_remove(&p->ready);
         fa_list_remove(&p->given);
@@ -92,8 +93,6 @@ struct fa_disp *fa_disp_free(struct fa_disp *d) {
         fa_disp_tasks_free(d);
         while ((l = fa_list_first(&d->peers)))
                 peer_free(d, fa_list_entry(l, struct peer, link));
-        while ((l = fa_list_pop_front(&d->parts)))
-                free(fa_list_entry(l, struct part, link));
         while (d->classes) {
                 struct class *c = d->classes;
                 d->classes = c->next;
@@ -110,6 +109,7 @@ struct fa_disp *fa_disp_free(struct fa_disp *d) {
                 fa_group_free(g);
         }
         fa_group_free(d->open);
+        fa_map_deinit(&d->parts_by_number);
         fa_map_deinit(&d->peers_by_key);
         fa_map_deinit(&d->clients);
         fa_heap_deinit(&d->alive);
@@ -297,7 +297,8 @@ static void judge_peers(struct fa_disp *d, uint64_t now_ns) {
 static uint64_t release_at(const struct fa_disp *d) {
         struct fa_list *first = fa_list_first(&d->inherited);
 
-        return first ? later(fa_list_entry(first, struct task, link)->at_ns, fa_disp_patience(d))
+        return first ? later(*fa_disp_when(fa_list_entry(first, struct task, link)),
+                             fa_disp_patience(d))
                      : FA_NEVER;
 }
 

@@ -15,55 +15,57 @@
 
 #define INSIDE_MAX 64 /* bytes of a payload that is copied */
 
-_Static_assert(FA_BLOB_INSIDE_SIZE <= sizeof(((struct fa_spec *)NULL)->inside), "room for a blob");
+_Static_assert(FA_BLOB_INSIDE_SIZE <= sizeof(((struct fa_spec *)NULL)->payload), "room for a blob");
 
-static void put_inside(struct fa_spec *s, char *to, const struct fa_blob *payload) {
-        memcpy(to, payload->p, payload->len);
-        to[payload->len] = 0;
-        s->payload = (struct fa_blob *)(void *)s->inside;
-        fa_blob_inside(s->payload, (const uint8_t *)to, payload->len, &s->refs);
+static char *put(char *to, const void *from, size_t len) {
+        if (len)
+                memcpy(to, from, len);
+        return to + len;
 }
 
 int fa_spec_new(struct fa_spec **ret, const struct fa_item *it) {
+        const struct fa_spec_limits limits = {it->max_strikes, it->max_retries};
+        bool has_limits = limits.max_strikes || limits.max_retries;
         size_t n = it->function.len + it->queue.len + it->digest.len + 2;
         size_t len = fa_blob_len(it->payload);
         bool inside = len > 0 && len <= INSIDE_MAX;
-        struct fa_spec *s = malloc(
-                FA_MAX(sizeof(*s), offsetof(struct fa_spec, text) + n + (inside ? len + 1 : 0)));
+        struct fa_spec *s = malloc(FA_MAX(sizeof(*s), offsetof(struct fa_spec, text) + n +
+                                                              (has_limits ? sizeof(limits) : 0) +
+                                                              (inside ? len + 1 : 0)));
 
         if (!s)
                 return -ENOMEM;
         *s = (struct fa_spec){
                 .refs = 1,
                 .timeout_ms = it->timeout_ms,
-                .max_strikes = it->max_strikes,
-                .max_retries = it->max_retries,
-                .payload = inside ? NULL : fa_blob_ref(it->payload),
                 .priority = it->priority,
                 .function_len = (uint8_t)it->function.len,
                 .queue_len = (uint8_t)it->queue.len,
                 .digest_len = (uint8_t)it->digest.len,
+                .inside = inside,
+                .has_limits = has_limits,
         };
-        char *p = s->text;
-        memcpy(p, it->function.p, it->function.len);
-        p += it->function.len;
-        *p++ = 0;
-        if (it->queue.len)
-                memcpy(p, it->queue.p, it->queue.len);
-        p += it->queue.len;
-        *p++ = 0;
-        if (it->digest.len)
-                memcpy(p, it->digest.p, it->digest.len);
-        if (inside)
-                put_inside(s, s->text + n, it->payload);
+        char *p = put(s->text, it->function.p, it->function.len);
+        p = put(p, "", 1);
+        p = put(p, it->queue.p, it->queue.len);
+        p = put(p, "", 1);
+        p = put(p, it->digest.p, it->digest.len);
+        p = put(p, &limits, has_limits ? sizeof(limits) : 0);
+        if (inside) {
+                fa_blob_inside(fa_spec_payload(s), (const uint8_t *)p, len, &s->refs);
+                p = put(p, it->payload->p, len);
+                *p = 0;
+        } else {
+                s->payload.blob = fa_blob_ref(it->payload);
+        }
         *ret = s;
         return 0;
 }
 
 struct fa_spec *fa_spec_unref(struct fa_spec *s) {
         if (s && --s->refs == 0) {
-                if (s->payload != (void *)s->inside)
-                        fa_blob_unref(s->payload);
+                if (!s->inside)
+                        fa_blob_unref(s->payload.blob);
                 free(s);
         }
         return NULL;
@@ -73,16 +75,25 @@ static size_t text_len(const struct fa_spec *s) {
         return (size_t)s->function_len + s->queue_len + s->digest_len + 2;
 }
 
+struct fa_spec_limits fa_spec_limits(const struct fa_spec *s) {
+        struct fa_spec_limits limits = {0, 0};
+
+        if (s->has_limits)
+                memcpy(&limits, s->text + text_len(s), sizeof(limits));
+        return limits;
+}
+
 bool fa_spec_equal(const struct fa_spec *a, const struct fa_spec *b) {
-        size_t len = fa_blob_len(a->payload);
+        const struct fa_spec_limits la = fa_spec_limits(a), lb = fa_spec_limits(b);
+        struct fa_blob *pa = fa_spec_payload(a), *pb = fa_spec_payload(b);
+        size_t len = fa_blob_len(pa);
 
         return a->function_len == b->function_len && a->queue_len == b->queue_len &&
                a->digest_len == b->digest_len && a->timeout_ms == b->timeout_ms &&
-               a->max_strikes == b->max_strikes && a->max_retries == b->max_retries &&
+               la.max_strikes == lb.max_strikes && la.max_retries == lb.max_retries &&
                a->priority == b->priority && memcmp(a->text, b->text, text_len(a)) == 0 &&
-               len == fa_blob_len(b->payload) &&
-               (a->payload == b->payload ||
-                memcmp(fa_blob_ptr(a->payload), fa_blob_ptr(b->payload), len) == 0);
+               len == fa_blob_len(pb) &&
+               (pa == pb || memcmp(fa_blob_ptr(pa), fa_blob_ptr(pb), len) == 0);
 }
 
 /* Multiply and fold, eight bytes at a time: a payload of 4 MiB takes less than a millisecond. */
@@ -105,18 +116,21 @@ static uint64_t hash_bytes(uint64_t h, const void *p, size_t len) {
 }
 
 uint64_t fa_spec_hash(const struct fa_spec *s, uint64_t seed) {
-        uint64_t h = hash_word(seed, fa_blob_len(s->payload));
+        const struct fa_spec_limits limits = fa_spec_limits(s);
+        const struct fa_blob *payload = fa_spec_payload(s);
+        uint64_t h = hash_word(seed, fa_blob_len(payload));
 
         h = hash_word(h, (uint64_t)s->function_len << 24 | (uint64_t)s->queue_len << 16 |
                                  (uint64_t)s->digest_len << 8 | s->priority);
-        h = hash_word(h, (uint64_t)s->timeout_ms << 32 | s->max_strikes);
-        h = hash_word(h, s->max_retries);
+        h = hash_word(h, (uint64_t)s->timeout_ms << 32 | limits.max_strikes);
+        h = hash_word(h, limits.max_retries);
         h = hash_bytes(h, s->text, text_len(s));
-        return hash_bytes(h, fa_blob_ptr(s->payload), fa_blob_len(s->payload));
+        return hash_bytes(h, fa_blob_ptr(payload), fa_blob_len(payload));
 }
 
 size_t fa_spec_size(const struct fa_spec *s) {
-        return sizeof(*s) + text_len(s) + fa_blob_len(s->payload);
+        return sizeof(*s) + text_len(s) + (s->has_limits ? sizeof(struct fa_spec_limits) : 0) +
+               fa_blob_len(fa_spec_payload(s));
 }
 
 static void drop(void *spec) {
@@ -124,6 +138,7 @@ static void drop(void *spec) {
 }
 
 void fa_spec_fill(struct fa_spec *s, struct fa_item *it) {
+        const struct fa_spec_limits limits = fa_spec_limits(s);
         const uint8_t *p = (const uint8_t *)s->text;
 
         it->function = (struct fa_slice){p, s->function_len};
@@ -132,10 +147,10 @@ void fa_spec_fill(struct fa_spec *s, struct fa_item *it) {
         p += s->queue_len + 1;
         it->digest = (struct fa_slice){p, s->digest_len};
         it->timeout_ms = s->timeout_ms;
-        it->max_strikes = s->max_strikes;
-        it->max_retries = s->max_retries;
+        it->max_strikes = limits.max_strikes;
+        it->max_retries = limits.max_retries;
         it->priority = s->priority;
-        it->payload = fa_blob_ref(s->payload);
+        it->payload = fa_blob_ref(fa_spec_payload(s));
         it->owner = fa_spec_ref(s);
         it->drop_owner = drop;
 }

@@ -5,20 +5,30 @@
 #include <stdint.h>
 
 #include "base/blob.h"
+#include "base/macros.h"
 #include "wire/msg.h"
 
 struct fa_spec {
         uint32_t refs; /* first: a payload inside is counted here too */
         uint32_t timeout_ms;
-        uint32_t max_strikes; /* 0: the dispatcher's default */
-        uint32_t max_retries;
-        struct fa_blob *payload;
-        uint64_t inside[2]; /* the blob itself, if it is small; its bytes follow .text */
+        union {
+                struct fa_blob *blob;
+                uint64_t blob_inside[2]; /* the blob itself; its bytes follow */
+        } payload;                       /* fa_spec_payload() */
         uint8_t priority;
         uint8_t function_len;
         uint8_t queue_len;
         uint8_t digest_len;
-        char text[]; /* function, NUL, queue, NUL, digest */
+        bool inside : 1;     /* the payload is small */
+        bool has_limits : 1; /* one of them is not 0 */
+        char text[];         /* function, NUL, queue, NUL, digest, limits if it has them, the bytes
+                                of a payload inside */
+};
+
+/* How often it may fail. */
+struct fa_spec_limits {
+        uint32_t max_strikes; /* 0: the dispatcher's default */
+        uint32_t max_retries;
 };
 
 /* From a SUBMIT item, which is valid. *ret holds one reference. 0 or -ENOMEM. */
@@ -44,6 +54,12 @@ size_t fa_spec_size(const struct fa_spec *s);
 /* Fills the fields of a SUBMIT or TASK item, which keeps a reference to the spec, whose its slices
  * are, and one to the payload. */
 void fa_spec_fill(struct fa_spec *s, struct fa_item *it);
+
+static inline struct fa_blob *fa_spec_payload(const struct fa_spec *s) {
+        return s->inside ? fa_unconst(s->payload.blob_inside) : s->payload.blob;
+}
+
+struct fa_spec_limits fa_spec_limits(const struct fa_spec *s);
 
 static inline struct fa_slice fa_spec_function(const struct fa_spec *s) {
         return (struct fa_slice){(const uint8_t *)s->text, s->function_len};

@@ -308,7 +308,7 @@ static void run_load(struct fa_memory *m, struct fa_op *op) {
                         return;
                 const struct fa_record seen = view(r);
                 fa_record_copy(&more->recs[more->n_recs++], &seen);
-                bytes += fa_blob_len(r->spec->payload);
+                bytes += fa_blob_len(fa_spec_payload(r->spec));
                 op->cursor = r->serial;
                 m->loaded = r;
         }

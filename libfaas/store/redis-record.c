@@ -87,11 +87,12 @@ static size_t names_len(const struct fa_spec *s) {
 }
 
 size_t fa_rrec_open_len(const struct fa_spec *s) {
-        return FA_RREC_HEAD + OPEN_FIXED + names_len(s) + fa_blob_len(s->payload);
+        return FA_RREC_HEAD + OPEN_FIXED + names_len(s) + fa_blob_len(fa_spec_payload(s));
 }
 
 void fa_rrec_open(struct fa_buf *b, const struct fa_op *op, uint32_t part) {
         const struct fa_spec *s = op->spec;
+        const struct fa_spec_limits limits = fa_spec_limits(s);
         size_t len = fa_rrec_open_len(s);
         uint8_t *p = fa_buf_room(b, len);
 
@@ -108,8 +109,8 @@ void fa_rrec_open(struct fa_buf *b, const struct fa_op *op, uint32_t part) {
         p = put32(p, op->kind == FA_OP_RESTORE ? op->strikes : 0);
         p = put64(p, op->client);
         p = put32(p, s->timeout_ms);
-        p = put32(p, s->max_strikes);
-        p = put32(p, s->max_retries);
+        p = put32(p, limits.max_strikes);
+        p = put32(p, limits.max_retries);
         p = put8(p, s->priority);
         p = put8(p, s->function_len);
         p = put8(p, s->queue_len);
@@ -117,7 +118,7 @@ void fa_rrec_open(struct fa_buf *b, const struct fa_op *op, uint32_t part) {
         p = put_bytes(p, s->text, s->function_len);
         p = put_bytes(p, s->text + s->function_len + 1, s->queue_len);
         p = put_bytes(p, s->text + s->function_len + s->queue_len + 2, s->digest_len);
-        put_bytes(p, fa_blob_ptr(s->payload), fa_blob_len(s->payload));
+        put_bytes(p, fa_blob_ptr(fa_spec_payload(s)), fa_blob_len(fa_spec_payload(s)));
         b->len += len;
 }
 

@@ -336,7 +336,7 @@ Test(backlog, a_hand_out_of_a_task_that_was_not_read_yet_goes_on) {
         cr_assert(adopt);
         cr_assert_eq(adopt->items[0].id.b[0], N);
         cr_assert_eq(fa_disp_task_find(b.d, &held.id)->state, TASK_HANDED);
-        cr_assert(fa_disp_task_find(b.d, &held.id)->run->started);
+        cr_assert(fa_disp_run_of(fa_disp_task_find(b.d, &held.id))->started);
         bench_result(&b, WORKER, &held, 1);
         cr_assert(bench_take(&b, WORKER, FA_MSG_ACK));
         b.at = 0;

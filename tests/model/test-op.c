@@ -112,7 +112,7 @@ Test(op, a_copied_record_lives_longer_than_the_first) {
         fa_record_copy(&b, &a);
         fa_record_deinit(&a);
         cr_assert_eq(b.strikes, 3);
-        cr_assert_eq(fa_blob_len(b.spec->payload), 3);
+        cr_assert_eq(fa_blob_len(fa_spec_payload(b.spec)), 3);
         cr_assert_str_eq((const char *)fa_blob_ptr(b.outcome.text), "signal 11");
         fa_record_deinit(&b);
         fa_record_copy(&b, &empty);

@@ -47,7 +47,7 @@ Test(spec, gives_back_what_it_was_made_from) {
         cr_assert_eq(out.max_strikes, 5);
         cr_assert_eq(out.max_retries, 2);
         cr_assert_eq(out.priority, 9);
-        cr_assert_eq(out.payload, s->payload);
+        cr_assert_eq(out.payload, fa_spec_payload(s));
         cr_assert_eq(fa_blob_len(out.payload), strlen("payload"));
         cr_assert_eq(memcmp(fa_blob_ptr(out.payload), "payload", strlen("payload")), 0);
         cr_assert(fa_slice_eq(fa_spec_function(s), it.function));
@@ -84,7 +84,7 @@ Test(spec, fills_in_the_strikes_that_were_left_0) {
         struct fa_item it = {.function = S("f")};
         struct fa_spec *s = spec_of(&it);
 
-        cr_assert_eq(s->max_strikes, 0);
+        cr_assert_eq(fa_spec_limits(s).max_strikes, 0);
         fa_spec_unref(s);
 }
 
@@ -167,9 +167,9 @@ Test(spec, a_small_payload_is_inside_and_outlives_it) {
                 memset(bytes, 'a', sizeof(bytes));
                 cr_assert_eq(fa_blob_new(&it.payload, bytes, lens[i]), 0);
                 s = spec_of(&it);
-                cr_assert_eq(s->payload != it.payload, lens[i] <= 64);
+                cr_assert_eq(fa_spec_payload(s) != it.payload, lens[i] <= 64);
                 fa_blob_unref(it.payload);
-                payload = fa_blob_ref(s->payload);
+                payload = fa_blob_ref(fa_spec_payload(s));
                 fa_spec_unref(s);
                 cr_assert_eq(fa_blob_len(payload), lens[i]);
                 cr_assert_eq(memcmp(fa_blob_ptr(payload), bytes, lens[i]), 0);

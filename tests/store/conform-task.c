@@ -35,7 +35,7 @@ Test(store, accept_of_an_absent_task_stores_it) {
         cr_assert_eq(rec->state, FAAS_QUEUED);
         cr_assert_eq(rec->hinted, 0);
         cr_assert_eq(rec->strikes + rec->retries, 0);
-        cr_assert(blob_is(rec->spec->payload, "payload"));
+        cr_assert(blob_is(fa_spec_payload(rec->spec), "payload"));
         record_free(rec);
         cr_assert_eq(do_get(&b, 2, NULL), FAAS_E_NOENT);
         bed_close(&b);

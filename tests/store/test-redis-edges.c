@@ -155,7 +155,7 @@ Test(redis_edges, the_largest_tasks_and_results_pass_and_a_load_of_them_is_bound
                 cr_assert_eq(ep_run(&e, g), 0);
                 cr_assert_leq(g->ops[0].more->n_recs, 2, "some MiB");
                 for (size_t i = 0; i < g->ops[0].more->n_recs; i++) {
-                        const struct fa_blob *p = g->ops[0].more->recs[i].spec->payload;
+                        const struct fa_blob *p = fa_spec_payload(g->ops[0].more->recs[i].spec);
                         cr_assert_eq(fa_blob_len(p), FA_PAYLOAD_MAX);
                         cr_assert_eq(((const char *)fa_blob_ptr(p))[1], (char)++n);
                 }
