@@ -235,7 +235,21 @@ static void sent(struct faas_client *c, struct batch *b, const struct fa_item *i
         b->n++;
 }
 
+/* A payload that will be copied again need not be copied here: *small stands for it. */
+static int payload_of(const struct faas_task *t, struct fa_blob *small, struct fa_blob **ret) {
+        if (t->payload_len == 0 || t->payload_len > FA_SPEC_INSIDE_MAX) {
+                if (fa_blob_new(ret, t->payload, t->payload_len))
+                        return fa_error(-ENOMEM, "no memory for a payload of %zu bytes",
+                                        t->payload_len);
+                return 0;
+        }
+        *small = (struct fa_blob){.refs = 1, .len = (uint32_t)t->payload_len, .p = t->payload};
+        *ret = small;
+        return 0;
+}
+
 static int add(struct faas_client *c, struct batch *b, const struct faas_task *t) {
+        struct fa_blob small;
         struct fa_item it = {
                 .function = {(const uint8_t *)t->function, strlen(t->function)},
                 .timeout_ms = t->timeout_ms,
@@ -248,8 +262,9 @@ static int add(struct faas_client *c, struct batch *b, const struct faas_task *t
                 it.id = *t->id;
         else
                 fa_idgen_next(&c->guard->ids, b->wall_ms, &it.id);
-        if (fa_blob_new(&it.payload, t->payload, t->payload_len))
-                return fa_error(-ENOMEM, "no memory for a payload of %zu bytes", t->payload_len);
+        r = payload_of(t, &small, &it.payload);
+        if (r)
+                return r;
         while ((r = fa_cli_submit(c->cli, &it, c->now_ns)) == FAAS_E_AGAIN) {
                 r = flush(c, b, 0, 0); /* they may be what fills the window */
                 if (r == 0)
@@ -259,7 +274,8 @@ static int add(struct faas_client *c, struct batch *b, const struct faas_task *t
         }
         if (r == 0)
                 sent(c, b, &it);
-        fa_blob_unref(it.payload);
+        if (it.payload != &small)
+                fa_blob_unref(it.payload);
         return r == FAAS_E_EXISTS ? refused(c, r) : r;
 }
 

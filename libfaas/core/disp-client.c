@@ -98,7 +98,7 @@ submit_again(struct fa_disp *d, struct peer *p, struct task *t, const struct fa_
         bool same = true;
 
         if (t->spec) {
-                if (fa_spec_new(&spec, it))
+                if (fa_spec_of(&spec, it))
                         return;
                 same = fa_spec_equal(spec, t->spec) || !fa_rule(SAME_BYTES);
                 fa_spec_unref(spec);
@@ -188,7 +188,7 @@ static void on_submit(struct fa_disp *d, struct peer *p, const struct fa_item *i
                 not_taken(d, p, t, &it->id);
                 return;
         }
-        if (fa_spec_new(&spec, it))
+        if (fa_spec_of(&spec, it))
                 return;
         if (t) /* somebody asked for it before it was here, and goes on waiting */
                 fa_disp_task_move(d, t, TASK_ACCEPTING);
@@ -210,6 +210,7 @@ static void on_submit(struct fa_disp *d, struct peer *p, const struct fa_item *i
         w->submitted = true;
         t->client = p->incarnation;
         op->id = it->id;
+        op->mark = t->node.index;
         op->partition = d->epoch;
         op->client = t->client;
         op->spec = fa_spec_ref(t->spec);

@@ -178,7 +178,9 @@ struct fa_disp {
         struct fa_group *closed,
                 **closed_last; /* ... that are too many for one group, before the open one */
         struct fa_group *control,
-                **control_last; /* groups out of sequence: START, REBIND, RESTORE */
+                **control_last;        /* groups out of sequence: START, REBIND, RESTORE */
+        struct fa_group *spare_groups; /* to be filled again, by .next */
+        uint32_t n_spare_groups;
         uint32_t unanswered;
         uint64_t seq, answered_seq;
         uint64_t tick_at_ns, sweep_at_ns;

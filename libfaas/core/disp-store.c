@@ -34,9 +34,27 @@ struct fa_op *fa_disp_op(struct fa_disp *d, enum fa_op_kind kind) {
                 if (d->open->n >= GROUP_OPS || d->open->bytes >= GROUP_BYTES)
                         close_open(d);
         }
+        if (!d->open && d->spare_groups) {
+                d->open = d->spare_groups;
+                d->spare_groups = d->open->next;
+                d->n_spare_groups--;
+                d->open->next = NULL;
+        }
         if (!d->open && fa_group_new(&d->open))
                 return NULL;
         return fa_group_add(d->open, kind);
+}
+
+/* A full one is 144 KiB that need not be grown again, nor mapped by the system each time. */
+void fa_disp_group_done(struct fa_disp *d, struct fa_group *g) {
+        if (d->n_spare_groups >= d->cfg.max_groups) {
+                fa_group_free(g);
+                return;
+        }
+        fa_group_reset(g);
+        g->next = d->spare_groups;
+        d->spare_groups = g;
+        d->n_spare_groups++;
 }
 
 void fa_disp_op_drop(struct fa_disp *d) {
@@ -132,7 +150,7 @@ static int on_start(struct fa_disp *d, const struct fa_op *op, uint64_t now_ns) 
 }
 
 static void on_accept(struct fa_disp *d, const struct fa_op *op, uint64_t now_ns) {
-        struct task *t = fa_disp_task_find(d, &op->id);
+        struct task *t = fa_map_find_at(&d->tasks, &op->id, op->mark);
 
         if (!t || t->state != TASK_ACCEPTING)
                 return;
@@ -166,6 +184,7 @@ static void write_finish(struct fa_disp *d, const struct task *t) {
         if (!op)
                 return; /* its worker sends the result again, and its client asks */
         op->id = t->node.key;
+        op->mark = t->node.index;
         op->partition = fa_disp_part_of(d, t)->partition;
         op->fence = fa_disp_run_of(t)->fence;
         op->strikes = fa_disp_run_of(t)->strikes;
@@ -173,7 +192,7 @@ static void write_finish(struct fa_disp *d, const struct task *t) {
 }
 
 static void on_finish(struct fa_disp *d, const struct fa_op *op, uint64_t now_ns) {
-        struct task *t = fa_disp_task_find(d, &op->id);
+        struct task *t = fa_map_find_at(&d->tasks, &op->id, op->mark);
 
         if (!t || t->state != TASK_FINISHING)
                 return;
@@ -197,7 +216,7 @@ static void on_finish(struct fa_disp *d, const struct fa_op *op, uint64_t now_ns
 }
 
 static void on_get(struct fa_disp *d, const struct fa_op *op, uint64_t now_ns) {
-        struct task *t = fa_disp_task_find(d, &op->id);
+        struct task *t = fa_map_find_at(&d->tasks, &op->id, op->mark);
 
         if (!t)
                 return;

@@ -368,6 +368,7 @@ void fa_disp_finish(struct fa_disp *d,
         if (!op)
                 return;
         op->id = t->node.key;
+        op->mark = t->node.index;
         op->partition = fa_disp_part_of(d, t)->partition;
         op->fence = *fence;
         op->strikes = fa_disp_run_of(t)->strikes;

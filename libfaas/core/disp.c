@@ -108,6 +108,11 @@ struct fa_disp *fa_disp_free(struct fa_disp *d) {
                 d->closed = g->next;
                 fa_group_free(g);
         }
+        while (d->spare_groups) {
+                struct fa_group *g = d->spare_groups;
+                d->spare_groups = g->next;
+                fa_group_free(g);
+        }
         fa_group_free(d->open);
         fa_map_deinit(&d->parts_by_number);
         fa_map_deinit(&d->peers_by_key);

@@ -70,6 +70,9 @@ uint64_t fa_disp_deadline(const struct fa_disp *d); /* FA_NEVER: nothing pending
 /* The next group for the store, owned by the caller; NULL: none, or enough are unanswered. */
 struct fa_group *fa_disp_group(struct fa_disp *d);
 
+/* An answered group that was an input is done with: it is freed, or kept to be filled again. */
+void fa_disp_group_done(struct fa_disp *d, struct fa_group *g);
+
 struct fa_outbox *fa_disp_outbox(struct fa_disp *d);
 uint64_t fa_disp_epoch(const struct fa_disp *d); /* 0 until START is answered */
 void fa_disp_stats(const struct fa_disp *d, struct fa_disp_stats *ret);

@@ -51,11 +51,16 @@ static void op_deinit(struct fa_op *op) {
                 more_free(op->more);
 }
 
+void fa_group_reset(struct fa_group *g) {
+        for (size_t i = 0; i < g->n; i++)
+                op_deinit(&g->ops[i]);
+        *g = (struct fa_group){.ops = g->ops, .cap = g->cap};
+}
+
 struct fa_group *fa_group_free(struct fa_group *g) {
         if (!g)
                 return NULL;
-        for (size_t i = 0; i < g->n; i++)
-                op_deinit(&g->ops[i]);
+        fa_group_reset(g);
         free(g->ops);
         free(g);
         return NULL;

@@ -123,20 +123,28 @@ struct fa_op {
          * others of the group have run, and a new group may ask again.
          */
         int r;
+        uint32_t mark; /* the asker's own; stores leave it as it is */
         struct faas_id id;
-        uint64_t partition;    /* whose record it is; TAKE, LOAD: which */
-        struct fa_fence fence; /* REQUEUE: of the strike; FINISH, RESTORE: of the result */
+        uint64_t partition;            /* whose record it is; TAKE, LOAD: which */
+        union {                        /* what no kind of op has both of */
+                struct fa_fence fence; /* REQUEUE: of the strike; FINISH, RESTORE: of the result */
+                struct {
+                        uint64_t owner;  /* TAKE: whom I believe to own it.  START: the epoch that
+                                            this process was before, 0: none; answers the new one.
+                                            With it FAAS_E_EXISTS, and nothing has changed: a
+                                            younger epoch of this name lives, so two processes have
+                                            one name */
+                        uint64_t cursor; /* LOAD: where to go on; answers where the next goes on, or
+                                            FA_CURSOR_END.  FA_REBIND_OWN: the last group whose
+                                            answer I have */
+                        uint32_t gen;    /* TAKE answers: the partition's new generation */
+                        uint32_t n;      /* LOAD: at most so many records; 0: 256.  The store may
+                                            tell fewer, so that their payloads stay about 1 MiB,
+                                            but one at least */
+                };
+        };
         uint32_t strikes, retries;
-        uint32_t gen; /* TAKE answers: the partition's new generation */
-        uint32_t n;   /* LOAD: at most so many records; 0: 256.  The store may tell fewer, so that
-                         their payloads stay about 1 MiB, but one at least */
-        uint64_t client; /* ACCEPT, RESTORE: as in struct fa_record */
-        uint64_t owner;  /* TAKE: whom I believe to own it.  START: the epoch that this process was
-                            before, 0: none; answers the new one.  With it FAAS_E_EXISTS, and
-                            nothing has changed: a younger epoch of this name lives, so two
-                            processes have one name */
-        uint64_t cursor; /* LOAD: where to go on; answers where the next goes on, or FA_CURSOR_END.
-                            FA_REBIND_OWN: the last group whose answer I have */
+        uint64_t client;           /* ACCEPT, RESTORE: as in struct fa_record */
         struct fa_spec *spec;      /* ACCEPT, RESTORE: one reference */
         struct fa_outcome outcome; /* FINISH, RESTORE of a final: references */
         struct fa_record *rec;     /* answers of ACCEPT, FINISH, RESTORE with FAAS_E_EXISTS; FINISH
@@ -185,6 +193,7 @@ int fa_group_new(struct fa_group **ret);
 
 /* Frees it with all that its ops hold; NULL is fine; returns NULL. */
 struct fa_group *fa_group_free(struct fa_group *g);
+void fa_group_reset(struct fa_group *g); /* as new, but for its room */
 
 /*
  * A new zeroed op at the end, with .more for those kinds that need it; NULL when there is no

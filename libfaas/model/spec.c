@@ -13,8 +13,6 @@
 
 #include "base/macros.h"
 
-#define INSIDE_MAX 64 /* bytes of a payload that is copied */
-
 _Static_assert(FA_BLOB_INSIDE_SIZE <= sizeof(((struct fa_spec *)NULL)->payload), "room for a blob");
 
 static char *put(char *to, const void *from, size_t len) {
@@ -28,7 +26,7 @@ int fa_spec_new(struct fa_spec **ret, const struct fa_item *it) {
         bool has_limits = limits.max_strikes || limits.max_retries;
         size_t n = it->function.len + it->queue.len + it->digest.len + 2;
         size_t len = fa_blob_len(it->payload);
-        bool inside = len > 0 && len <= INSIDE_MAX;
+        bool inside = len > 0 && len <= FA_SPEC_INSIDE_MAX;
         struct fa_spec *s = malloc(FA_MAX(sizeof(*s), offsetof(struct fa_spec, text) + n +
                                                               (has_limits ? sizeof(limits) : 0) +
                                                               (inside ? len + 1 : 0)));
@@ -153,4 +151,11 @@ void fa_spec_fill(struct fa_spec *s, struct fa_item *it) {
         it->payload = fa_blob_ref(fa_spec_payload(s));
         it->owner = fa_spec_ref(s);
         it->drop_owner = drop;
+}
+
+int fa_spec_of(struct fa_spec **ret, const struct fa_item *it) {
+        if (it->drop_owner != drop)
+                return fa_spec_new(ret, it);
+        *ret = fa_spec_ref(it->owner);
+        return 0;
 }

@@ -8,6 +8,8 @@
 #include "base/macros.h"
 #include "wire/msg.h"
 
+#define FA_SPEC_INSIDE_MAX 64 /* bytes of a payload that is copied, not referred to */
+
 struct fa_spec {
         uint32_t refs; /* first: a payload inside is counted here too */
         uint32_t timeout_ms;
@@ -33,6 +35,9 @@ struct fa_spec_limits {
 
 /* From a SUBMIT item, which is valid. *ret holds one reference. 0 or -ENOMEM. */
 int fa_spec_new(struct fa_spec **ret, const struct fa_item *it);
+
+/* The same; an item that fa_spec_fill() filled gives the spec that it came from. */
+int fa_spec_of(struct fa_spec **ret, const struct fa_item *it);
 
 /* NULL is fine; returns NULL. */
 struct fa_spec *fa_spec_unref(struct fa_spec *s);

@@ -65,7 +65,7 @@ static int carry(struct fa_keep *k, uint64_t now_ns) {
                         fa_store_apply(k->store, g, now_ns);
                 while ((ev.group = fa_store_reap(k->store, now_ns))) {
                         int r = fa_disp_input(k->disp, &ev, now_ns);
-                        fa_group_free(ev.group);
+                        fa_disp_group_done(k->disp, ev.group);
                         if (r)
                                 return r;
                         moved = true;

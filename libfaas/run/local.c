@@ -77,7 +77,7 @@ static bool commit(struct fa_local *l, uint64_t now_ns) {
         while ((ev.group = fa_store_reap(l->store, now_ns))) {
                 any = true;
                 (void)fa_disp_input(l->disp, &ev, now_ns);
-                fa_group_free(ev.group);
+                fa_disp_group_done(l->disp, ev.group);
         }
         return any;
 }

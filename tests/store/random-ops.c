@@ -211,7 +211,9 @@ static void put_any(struct gen *g, struct fa_group *q, const struct ep *e) {
         g->n_ops++;
         op->strikes = rnd(g, 4);
         op->retries = rnd(g, 4);
-        op->fence = (struct fa_fence){op->partition, 1, rnd(g, 5)};
+        unsigned fence = rnd(g, 5);
+        if (kind == FA_OP_FINISH || kind == FA_OP_REQUEUE)
+                op->fence = (struct fa_fence){op->partition, 1, fence};
         if (kind == FA_OP_ACCEPT)
                 op->spec = spec_of(any_bytes(g));
         else if (kind == FA_OP_FINISH)
