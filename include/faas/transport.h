@@ -7,10 +7,10 @@
  * because the protocol (docs/PROTOCOL.md) recovers from all three.  So an implementation can be
  * naive; what it owes is written at each member.
  *
- * Built in are "push" and "pull" (ZeroMQ: tcp, ipc, inproc) and "local" (slots of the dispatcher's
- * own).  Another one is registered under its name and chosen by cfg.transport of a dispatcher, and
- * by the scheme of its URL in a worker or a client.  examples/custom-transport.c is one, and passes
- * the same tests as those built in.
+ * Built in are "push" and "pull" (ZeroMQ's protocol: tcp, ipc, inproc) and "local" (slots of the
+ * dispatcher's own).  Another one is registered under its name and chosen by cfg.transport of a
+ * dispatcher, and by the scheme of its URL in a worker or a client.  examples/custom-transport.c is
+ * one, and passes the same tests as those built in.
  *
  *     dispatcher:  open(LISTEN) -> [ recv* -> send* -> flush -> (sleep on fd, deadline) ]* -> close
  *     worker:      open(CONNECT) -> the same

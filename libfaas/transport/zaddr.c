@@ -6,7 +6,9 @@
  */
 #include "transport/zaddr.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -14,6 +16,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 #include <zmq.h>
+
+#include <faas/error.h>
 
 #include "base/error.h"
 #include "base/macros.h"
@@ -99,6 +103,69 @@ int fa_zaddr_parse(struct fa_zaddr *ret, const char *url, size_t len, bool liste
         if (!a->rest[0])
                 return fa_error(-EINVAL, "\"%s\": expected inproc://NAME", a->url);
         return 0;
+}
+
+static int ipc_number(const struct fa_zaddr *a, struct sockaddr_un *un, socklen_t *ret_len) {
+        const size_t n = strlen(a->rest); /* parse_ipc() has looked at it */
+
+        *un = (struct sockaddr_un){.sun_family = AF_UNIX};
+        memcpy(un->sun_path, a->rest, n);
+        if (un->sun_path[0] == '@') { /* Linux's abstract names have no NUL at the end */
+                un->sun_path[0] = '\0';
+                *ret_len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n);
+        } else {
+                *ret_len = (socklen_t)sizeof(*un);
+        }
+        return 0;
+}
+
+int fa_zaddr_number(const struct fa_zaddr *a, struct sockaddr_storage *ret, socklen_t *ret_len) {
+        struct sockaddr_in *in = (struct sockaddr_in *)ret;
+        struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)ret;
+        char host[FA_ENDPOINT_MAX + 1];
+        const char *colon;
+        size_t n;
+
+        if (a->scheme == FA_Z_IPC)
+                return ipc_number(a, (struct sockaddr_un *)ret, ret_len);
+        if (a->scheme != FA_Z_TCP)
+                return FAAS_E_NOENT;
+        colon = strrchr(a->rest, ':'); /* parse_tcp() has seen it, and what follows */
+        const uint16_t port = htons((uint16_t)strtoul(colon + 1, NULL, 10));
+        n = (size_t)(colon - a->rest);
+        memcpy(host, a->rest, n);
+        host[n] = '\0';
+        memset(ret, 0, sizeof(*ret));
+        if (inet_pton(AF_INET, host, &in->sin_addr) == 1) {
+                in->sin_family = AF_INET;
+                in->sin_port = port;
+                *ret_len = sizeof(*in);
+                return 0;
+        }
+        if (host[0] == '[')
+                host[n - 1] = '\0';
+        if (strcmp(host, "*") != 0 &&
+            (host[0] != '[' || inet_pton(AF_INET6, host + 1, &in6->sin6_addr) != 1))
+                return FAAS_E_NOENT;
+        in6->sin6_family = AF_INET6; /* "*" is its zeros: both kinds */
+        in6->sin6_port = port;
+        *ret_len = sizeof(*in6);
+        return 0;
+}
+
+bool fa_zaddr_all_numbers(const char *urls, bool listen) {
+        struct sockaddr_storage sa;
+        socklen_t len;
+        struct fa_zaddr a;
+        size_t n;
+
+        for (const char *p = urls;; p += n + 1) {
+                n = strcspn(p, ",");
+                if (fa_zaddr_parse(&a, p, n, listen) || fa_zaddr_number(&a, &sa, &len))
+                        return false;
+                if (!p[n])
+                        return true;
+        }
 }
 
 /* Does anybody answer?  0 nobody; or the errno to refuse with. */

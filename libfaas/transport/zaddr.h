@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/socket.h>
 
 #include "base/limits.h"
 
@@ -22,6 +23,15 @@ struct fa_zaddr {
  * with a text.
  */
 int fa_zaddr_parse(struct fa_zaddr *ret, const char *url, size_t len, bool listen);
+
+/*
+ * Where the kernel finds it, if no name has to be looked up: ipc, and tcp with an address in
+ * numbers or, to listen, "*".  0; FAAS_E_NOENT it is something else.
+ */
+int fa_zaddr_number(const struct fa_zaddr *a, struct sockaddr_storage *ret, socklen_t *ret_len);
+
+/* Are all of these such addresses?  urls: separated by commas; false if one is malformed. */
+bool fa_zaddr_all_numbers(const char *urls, bool listen);
 
 /*
  * libzmq removes whatever stands where it is to bind an ipc:// socket, so this looks first: what a

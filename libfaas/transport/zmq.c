@@ -1,8 +1,8 @@
 /*
- * zmq.c - push and pull: messages over ZeroMQ, and which peers are gone
+ * zmq.c - messages over libzmq's sockets, and which peers are gone
  *
- * LISTEN is one ROUTER, CONNECT one DEALER; the two transports only differ in the credit that
- * workers give.  libzmq names each peer by five bytes, 0 and a number that it counts up: that is
+ * For inproc, and for addresses that must be looked up (push.c).  LISTEN is one ROUTER, CONNECT one
+ * DEALER.  libzmq names each peer by five bytes, 0 and a number that it counts up: that is
  * the peer's number here, too.
  *
  * ZeroMQ does not say which peer is gone.  Its monitor says which descriptor was closed; that is
@@ -23,6 +23,7 @@
 #include "base/log.h"
 #include "base/macros.h"
 #include "transport/transport.h"
+#include "transport/zown.h"
 #include "transport/zpeers.h"
 #include "transport/zsock.h"
 
@@ -42,6 +43,7 @@
 #define RETRY_NS (5 * FA_NS_PER_MS)
 
 struct faas_transport {
+        const struct faas_transport_ops *how;
         struct fa_zsock z;
         enum faas_transport_end end;
         int broken;
@@ -81,6 +83,7 @@ static int zt_open(struct faas_transport **ret, const struct faas_transport_cfg 
 
         if (!t)
                 return -ENOMEM;
+        t->how = &fa_zmq;
         t->end = cfg->end;
         t->retry_ns = t->redial_ns = FA_NEVER;
         fa_zpeers_init(&t->peers);
@@ -476,14 +479,15 @@ static int zt_send(struct faas_transport *t, uint64_t number, struct faas_messag
         }
 }
 
-/* Workers connect to either in the same way: only the dispatcher knows which it is. */
-#define ROW(n, c)                                                                                  \
-        {                                                                                          \
-                .struct_size = sizeof(struct faas_transport_ops),                                  \
-                .version = FAAS_TRANSPORT_VERSION, .name = (n), .credit = (c), .open = zt_open,    \
-                .close = zt_close, .fd = zt_fd, .recv = zt_recv, .send = zt_send,                  \
-                .deadline = zt_deadline, .url = zt_url,                                            \
-        }
-
-const struct faas_transport_ops fa_transport_push = ROW("push", FAAS_CREDIT_AHEAD);
-const struct faas_transport_ops fa_transport_pull = ROW("pull", FAAS_CREDIT_ON_REQUEST);
+const struct faas_transport_ops fa_zmq = {
+        .struct_size = sizeof(struct faas_transport_ops),
+        .version = FAAS_TRANSPORT_VERSION,
+        .name = "zmq",
+        .open = zt_open,
+        .close = zt_close,
+        .fd = zt_fd,
+        .recv = zt_recv,
+        .send = zt_send,
+        .deadline = zt_deadline,
+        .url = zt_url,
+};

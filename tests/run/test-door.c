@@ -44,6 +44,7 @@ static struct fa_msg *hear(void) {
 
 static void say(struct fa_msg *m) {
         fa_port_send(peer, UINT64_C(1) << 56, m, fa_now());
+        fa_port_flush(peer, fa_now());
 }
 
 static void say_register(void) {

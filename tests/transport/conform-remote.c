@@ -42,8 +42,16 @@ static void be_peer(struct bed *b, pid_t parent, int spoken) {
         bed_pump(b);
         if (write(spoken, &byte, 1) != 1)
                 _exit(1);
-        for (;;)
-                pause();
+        /* What it said may wait for the other end's greeting.  No assertions: see start_peer(). */
+        for (;;) {
+                struct faas_transport_event ev = {0};
+                struct pollfd p = {.fd = b->row->fd(far->t), .events = POLLIN};
+
+                (void)b->row->recv(far->t, &ev);
+                if (b->row->flush)
+                        b->row->flush(far->t);
+                poll(&p, 1, 100);
+        }
 }
 
 /*
