@@ -4,7 +4,7 @@
 set -eu
 
 packages="gcc g++ libc6-dev binutils meson ninja-build pkg-config libmsgpack-dev libzmq3-dev libhiredis-dev
-        libcriterion-dev libsodium-dev redis-server python3 python3-zmq python3-msgpack scdoc $*"
+        libcriterion-dev libsodium-dev redis-server python3 python3-zmq python3-msgpack scdoc gnuplot-nox $*"
 
 if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
         # Without a package database the tools themselves are the only witnesses.
