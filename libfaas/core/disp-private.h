@@ -39,11 +39,22 @@ struct waiter {
 
 /* The tasks of one function: the unit of "may this worker run it?". */
 struct class {
-        struct class *next;
+        struct class *next; /* d->classes_of[], by the name's hash */
         struct fa_list queue;
+        struct fa_list busy; /* d->busy, or in no list */
         uint32_t index;
         uint8_t name_len;
         char name[FA_NAME_MAX + 1];
+};
+
+/* Workers that offer the same functions: they stand in the same lines, so that for each line, not
+ * for each worker, is asked whether there is a task. */
+struct kind {
+        struct fa_list link;  /* d->kinds */
+        struct fa_list ready; /* they can take a task */
+        struct fa_list ahead; /* they take one, but all their slots have some */
+        uint64_t *functions;  /* bit set of class indices */
+        uint32_t n_words, n_workers;
 };
 
 struct part {
@@ -128,12 +139,11 @@ struct peer {
         struct fa_list *unhinted; /* in held: the first one without; NULL: all have */
         struct fa_list hinting;   /* d->hinting: it has (or had) some without */
         struct fa_list finishing; /* tasks FINISHING with its result */
-        struct fa_list ready;     /* d->ready: it can take a task; d->ahead: it takes one, but all
-                                     its slots have some; else in no list */
+        struct fa_list ready;     /* kind->ready or ->ahead, or in no list */
         bool ahead;               /* in which */
         struct fa_list given;     /* pull: d->given: its request is answered in this turn */
-        uint64_t *functions;      /* bit set of class indices */
-        uint32_t n_words;
+        struct kind *kind;        /* by its functions; NULL: it has not said them */
+        struct place *at;         /* in d->workers: this is where that worker is; NULL: it is not */
         /* a client */
         struct fa_list waiters;
         uint32_t n_waiters;                /* less those that ask once */
@@ -145,7 +155,7 @@ struct peer {
         uint64_t spilled_bytes; /* of their payloads */
 };
 
-/* Where a client is: which peer has this incarnation. */
+/* Where a client or a worker is: which peer has this incarnation. */
 struct place {
         struct fa_map_node node; /* the incarnation */
         struct peer *peer;
@@ -158,11 +168,11 @@ struct fa_disp {
         bool draining;
         bool lost_tail; /* rebinding: the store has forgotten something of mine */
         uint64_t order;
-        struct fa_map tasks, peers_by_key, clients, parts_by_number;
-        struct fa_list peers, ready, ahead, given, hinting, parts;
+        struct fa_map tasks, peers_by_key, clients, workers, parts_by_number;
+        struct fa_list peers, kinds, busy, given, hinting, parts;
         struct fa_list stored, inherited, finals, elsewhere; /* tasks in these states */
         struct part *home;
-        struct class *classes, *class_at[FA_FUNCTIONS_MAX * 8];
+        struct class *classes_of[256], *class_at[FA_FUNCTIONS_MAX * 8];
         uint32_t n_classes;
         uint64_t n_spilled;           /* in the sets of all clients: peer.spilled */
         uint64_t n_in[_TASK_STATE_N]; /* tasks in each state */
@@ -241,17 +251,25 @@ bool fa_disp_hold(struct fa_disp *d,
                   uint64_t now_ns);
 void fa_disp_unhold(struct fa_disp *d, struct task *t);
 size_t fa_disp_task_cost(const struct task *t);
+
+/* disp-kind.c */
 struct class *fa_disp_class(struct fa_disp *d, struct fa_slice name);
+void fa_disp_classes_free(struct fa_disp *d);
+int fa_disp_kind(struct fa_disp *d, struct peer *p, const struct fa_msg *m);
+void fa_disp_kind_leave(struct peer *p);
+void fa_disp_ready(struct peer *p);
+/* The oldest task that workers of this kind can run, or NULL. */
+struct task *fa_disp_oldest_for(struct fa_disp *d, const struct kind *k);
 
 /* disp-worker.c */
 void fa_disp_worker_msg(struct fa_disp *d, struct peer *p, const struct fa_msg *m, uint64_t now_ns);
 void fa_disp_worker_close(struct fa_disp *d, struct peer *p);
+void fa_disp_worker_leave(struct fa_disp *d, struct peer *p);
 void fa_disp_answer(struct fa_disp *d,
                     struct peer *p,
                     enum fa_msg_type type,
                     const struct faas_id *id,
                     const struct fa_fence *f);
-void fa_disp_ready(struct fa_disp *d, struct peer *p);
 bool fa_disp_adoptable(const struct task *t, const struct fa_fence *f);
 
 /* disp-client.c */

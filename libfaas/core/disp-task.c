@@ -163,7 +163,7 @@ void fa_disp_unhold(struct fa_disp *d, struct task *t) {
         if (p->unhinted == &t->link)
                 p->unhinted = t->link.next == &p->held ? NULL : t->link.next;
         fa_list_remove(&t->link);
-        fa_disp_ready(d, p);
+        fa_disp_ready(p);
 }
 
 /* It has it, under this fence: before those without a HINT, because somebody else made the hand-out
@@ -221,27 +221,6 @@ void fa_disp_task_move(struct fa_disp *d, struct task *t, enum task_state to) {
         }
 }
 
-struct class *fa_disp_class(struct fa_disp *d, struct fa_slice name) {
-        struct class *c;
-
-        for (c = d->classes; c; c = c->next)
-                if (c->name_len == name.len && memcmp(c->name, name.p, name.len) == 0)
-                        return c;
-        if (d->n_classes == FA_ARRAY_SIZE(d->class_at))
-                return NULL; /* names come from peers: bounded */
-        c = calloc(1, sizeof(*c));
-        if (!c)
-                return NULL;
-        c->index = d->n_classes++;
-        d->class_at[c->index] = c;
-        c->name_len = (uint8_t)name.len;
-        memcpy(c->name, name.p, name.len);
-        fa_list_init(&c->queue);
-        c->next = d->classes;
-        d->classes = c;
-        return c;
-}
-
 /* What was submitted, and where it belongs. 0, FAAS_E_LIMIT (too many functions). */
 int fa_disp_task_spec(struct fa_disp *d, struct task *t, struct fa_spec *spec, struct part *part) {
         struct class *c = fa_disp_class(d, fa_spec_function(spec));
@@ -258,34 +237,18 @@ int fa_disp_task_spec(struct fa_disp *d, struct task *t, struct fa_spec *spec, s
 
 /* front: it waited before. */
 void fa_disp_queue(struct fa_disp *d, struct task *t, bool front) {
+        struct class *c = d->class_at[t->class];
         bool first = t->state == TASK_STORED || t->state == TASK_INHERITED || !*fa_disp_when(t);
 
         fa_disp_task_move(d, t, TASK_QUEUED);
         if (first)
                 *fa_disp_when(t) = ++d->order;
         if (front)
-                fa_list_push_front(&d->class_at[t->class]->queue, &t->link);
+                fa_list_push_front(&c->queue, &t->link);
         else
-                fa_list_push_back(&d->class_at[t->class]->queue, &t->link);
-}
-
-static bool offers(const struct peer *p, const struct class *c) {
-        return c->index / 64 < p->n_words && (p->functions[c->index / 64] >> (c->index % 64)) & 1;
-}
-
-/* fits(worker, task): the oldest task among the functions that the worker offers. */
-static struct task *oldest_for(const struct fa_disp *d, const struct peer *p) {
-        struct task *best = NULL;
-
-        for (const struct class *c = d->classes; c; c = c->next) {
-                struct fa_list *first = fa_list_first(&c->queue);
-                if (!first || !offers(p, c))
-                        continue;
-                struct task *t = fa_list_entry(first, struct task, link);
-                if (!best || *fa_disp_when(t) < *fa_disp_when(best))
-                        best = t;
-        }
-        return best;
+                fa_list_push_back(&c->queue, &t->link);
+        if (fa_list_empty(&c->busy))
+                fa_list_push_back(&d->busy, &c->busy);
 }
 
 static bool give(struct fa_disp *d, struct peer *p, struct task *t, uint64_t now_ns) {
@@ -315,25 +278,45 @@ static bool give(struct fa_disp *d, struct peer *p, struct task *t, uint64_t now
         return true;
 }
 
-/* One task each to those in line, in turn, longest idle first: a worker that has taken one goes to
- * the end of its line.  false: nobody was given any. */
-static bool hand_round(struct fa_disp *d, struct fa_list *line, uint64_t now_ns) {
+/* One task each to those in this line, longest idle first: a worker that has taken one goes to the
+ * end of its line. 1: some were given; 0: none; -ENOMEM. */
+static int hand_line(struct fa_disp *d, struct kind *k, struct fa_list *line, uint64_t now_ns) {
         struct fa_list *it;
         struct fa_list *tmp;
-        bool any = false;
+        int any = 0;
 
         fa_list_for_each_safe (it, tmp, line) {
                 struct peer *p = fa_list_entry(it, struct peer, ready);
-                struct task *t = d->n_in[TASK_QUEUED] ? oldest_for(d, p) : NULL;
+                struct task *t = d->n_in[TASK_QUEUED] ? fa_disp_oldest_for(d, k) : NULL;
                 if (!t)
-                        continue;
+                        break;
                 if (!give(d, p, t, now_ns))
-                        return false; /* no memory: the next turn tries again */
-                any = true;
+                        return -ENOMEM;
+                any = 1;
                 fa_list_remove(&p->ready);
-                fa_disp_ready(d, p);
+                fa_disp_ready(p);
                 if (d->cfg.mode == FA_MODE_PULL && fa_list_empty(&p->given))
                         fa_list_push_back(&d->given, &p->given);
+        }
+        return any;
+}
+
+/* The same for the lines of all kinds, another one first each time.  false: nobody was given any,
+ * or there was no memory: the next turn tries again. */
+static bool hand_round(struct fa_disp *d, bool ahead, uint64_t now_ns) {
+        struct fa_list *it;
+        bool any = false;
+
+        fa_list_for_each (it, &d->kinds) {
+                struct kind *k = fa_list_entry(it, struct kind, link);
+                int r = hand_line(d, k, ahead ? &k->ahead : &k->ready, now_ns);
+                if (r < 0)
+                        return false;
+                any |= r > 0;
+        }
+        if (any) {
+                it = fa_list_pop_front(&d->kinds);
+                fa_list_push_back(&d->kinds, it);
         }
         return any;
 }
@@ -345,12 +328,12 @@ void fa_disp_hand_out(struct fa_disp *d, uint64_t now_ns) {
         bool stays = d->draining && d->cfg.keeps;
 
         while (!stays && d->n_in[TASK_QUEUED] &&
-               (hand_round(d, &d->ready, now_ns) || hand_round(d, &d->ahead, now_ns)))
+               (hand_round(d, false, now_ns) || hand_round(d, true, now_ns)))
                 ;
         while ((l = fa_list_pop_front(&d->given))) {
                 struct peer *p = fa_list_entry(l, struct peer, given);
                 p->grant = 0;
-                fa_disp_ready(d, p);
+                fa_disp_ready(p);
         }
 }
 

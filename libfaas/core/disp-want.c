@@ -109,7 +109,7 @@ bool fa_disp_wanted(struct fa_disp *d, struct task *t, uint64_t now_ns) {
         fa_disp_run_of(t)->listed = p->session;
         fa_disp_run_of(t)->started = w.started;
         fa_disp_answer(d, p, FA_MSG_ADOPT, &t->node.key, &w.fence);
-        fa_disp_ready(d, p);
+        fa_disp_ready(p);
         return true;
 }
 

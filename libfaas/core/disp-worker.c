@@ -11,19 +11,6 @@
 
 #include "core/disp-private.h"
 
-/* It can take a task: in the line, unless it stands there; else out of it.  Those with slots that
- * have nothing stand in a line of their own. */
-void fa_disp_ready(struct fa_disp *d, struct peer *p) {
-        bool can = p->registered && p->n_held < p->grant;
-        bool ahead = p->n_held >= p->n_slots;
-
-        if (!can || ahead != p->ahead)
-                fa_list_remove(&p->ready);
-        if (can && fa_list_empty(&p->ready))
-                fa_list_push_back(ahead ? &d->ahead : &d->ready, &p->ready);
-        p->ahead = ahead;
-}
-
 void fa_disp_answer(struct fa_disp *d,
                     struct peer *p,
                     enum fa_msg_type type,
@@ -42,7 +29,7 @@ void fa_disp_answer(struct fa_disp *d,
 /* Everything that it held is lost; the peer itself stays. */
 void fa_disp_worker_close(struct fa_disp *d, struct peer *p) {
         p->registered = false;
-        fa_disp_ready(d, p);
+        fa_disp_ready(p);
         /* The newest first: each goes to the head of its queue, so they keep their order. */
         while (!fa_list_empty(&p->held)) {
                 struct task *t = fa_list_entry(p->held.prev, struct task, link);
@@ -52,59 +39,50 @@ void fa_disp_worker_close(struct fa_disp *d, struct peer *p) {
         }
 }
 
-static int set_functions(struct fa_disp *d, struct peer *p, const struct fa_msg *m) {
-        uint64_t *bits = NULL;
-        uint32_t n_words = 0;
-
-        for (uint32_t i = 0; i < m->n_names; i++) {
-                const struct class *c = fa_disp_class(d, m->names[i]);
-                if (!c)
-                        continue; /* too many functions in all: those have no tasks either */
-                if (c->index / 64 >= n_words) {
-                        uint32_t n = c->index / 64 + 1;
-                        uint64_t *v = realloc(bits, n * sizeof(*v));
-                        if (!v) {
-                                free(bits);
-                                return -ENOMEM;
-                        }
-                        memset(v + n_words, 0, (n - n_words) * sizeof(*v));
-                        bits = v;
-                        n_words = n;
-                }
-                bits[c->index / 64] |= UINT64_C(1) << (c->index % 64);
-        }
-        free(p->functions);
-        p->functions = bits;
-        p->n_words = n_words;
-        return 0;
-}
-
 /* The same worker process on another connection: its tasks move over to this one. */
-static void merge_old(struct fa_disp *d, struct peer *p) {
-        struct fa_list *it;
+static void move_here(struct fa_disp *d, struct peer *p, struct peer *old) {
         struct fa_list *l;
 
-        fa_list_for_each (it, &d->peers) {
-                struct peer *old = fa_list_entry(it, struct peer, link);
-                if (old == p || old->role != FA_ROLE_WORKER || old->incarnation != p->incarnation)
-                        continue;
-                p->unhinted = p->unhinted ? p->unhinted : old->unhinted;
-                old->unhinted = NULL;
-                if (p->unhinted && fa_list_empty(&p->hinting))
-                        fa_list_push_back(&d->hinting, &p->hinting);
-                while ((l = fa_list_first(&old->held))) {
-                        struct task *t = fa_list_entry(l, struct task, link);
-                        fa_list_remove(&t->link);
-                        fa_list_push_back(&p->held, &t->link);
-                        fa_disp_run_of(t)->worker = p;
-                        p->n_held++;
-                        old->n_held--;
-                }
-                if (old->session > p->session)
-                        p->session = old->session;
-                old->registered = false;
-                fa_disp_ready(d, old);
+        p->unhinted = p->unhinted ? p->unhinted : old->unhinted;
+        old->unhinted = NULL;
+        if (p->unhinted && fa_list_empty(&p->hinting))
+                fa_list_push_back(&d->hinting, &p->hinting);
+        while ((l = fa_list_first(&old->held))) {
+                struct task *t = fa_list_entry(l, struct task, link);
+                fa_list_remove(&t->link);
+                fa_list_push_back(&p->held, &t->link);
+                fa_disp_run_of(t)->worker = p;
+                p->n_held++;
+                old->n_held--;
         }
+        if (old->session > p->session)
+                p->session = old->session;
+        old->registered = false;
+        fa_disp_ready(old);
+}
+
+void fa_disp_worker_leave(struct fa_disp *d, struct peer *p) {
+        if (p->at)
+                fa_map_remove(&d->workers, &p->at->node);
+        p->at = NULL;
+}
+
+/* This is where the worker is now.  false: no memory. */
+static bool worker_here(struct fa_disp *d, struct peer *p) {
+        const struct faas_id key = fa_disp_key(p->incarnation);
+
+        if (p->at)
+                return true;
+        p->at = fa_map_find(&d->workers, &key);
+        if (p->at) {
+                p->at->peer->at = NULL;
+                move_here(d, p, p->at->peer);
+        } else {
+                p->at = fa_map_add(&d->workers, &key);
+        }
+        if (p->at)
+                p->at->peer = p;
+        return p->at != NULL;
 }
 
 /*
@@ -178,20 +156,22 @@ on_register(struct fa_disp *d, struct peer *p, const struct fa_msg *m, uint64_t 
         if (m->from != p->incarnation || p->role != FA_ROLE_WORKER) {
                 if (p->role == FA_ROLE_WORKER)
                         fa_disp_worker_close(d, p); /* another process behind the same number */
+                fa_disp_worker_leave(d, p);
                 p->role = FA_ROLE_WORKER;
                 p->incarnation = m->from;
                 p->session = 0;
                 p->n_done = 0;
         }
-        merge_old(d, p);
+        if (!worker_here(d, p))
+                return; /* as if it had been lost */
         if (m->session < p->session && fa_rule(SESSION))
                 return; /* an older one, overtaken */
         if (m->session != p->session) {
                 p->session = m->session;
                 p->sent_seq = p->beat_seq = 0;
         }
-        if (set_functions(d, p, m))
-                return; /* no memory: as if it had been lost */
+        if (fa_disp_kind(d, p, m))
+                return; /* no memory, the same */
         for (uint32_t i = 0; i < m->n_items; i++)
                 listed(d, p, &m->items[i], now_ns);
         if (m->more)
@@ -201,7 +181,7 @@ on_register(struct fa_disp *d, struct peer *p, const struct fa_msg *m, uint64_t 
         p->registered = true;
         p->n_slots = m->n_slots;
         p->grant = m->grant;
-        fa_disp_ready(d, p);
+        fa_disp_ready(p);
 }
 
 /* The hand-out that this worker holds under this fence, or NULL. */
@@ -350,7 +330,7 @@ void fa_disp_worker_msg(struct fa_disp *d,
                 on_items(d, p, m);
         if (renews(d, p, m))
                 p->grant = m->grant;
-        fa_disp_ready(d, p);
+        fa_disp_ready(p);
         if (m->type == FA_MSG_BEAT)
                 on_beat(d, p, m);
 }

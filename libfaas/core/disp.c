@@ -43,11 +43,12 @@ int fa_disp_new(struct fa_disp **ret, const struct fa_disp_cfg *cfg) {
         defaults(&d->cfg);
         fa_map_init(&d->tasks, cfg->seed, sizeof(struct task));
         fa_map_init(&d->peers_by_key, cfg->seed ^ 1, sizeof(struct peer));
+        fa_map_init(&d->workers, cfg->seed ^ 4, sizeof(struct place));
         fa_map_init(&d->parts_by_number, cfg->seed ^ 3, sizeof(struct part));
         fa_map_init(&d->clients, cfg->seed ^ 2, sizeof(struct place));
         fa_list_init(&d->peers);
-        fa_list_init(&d->ready);
-        fa_list_init(&d->ahead);
+        fa_list_init(&d->kinds);
+        fa_list_init(&d->busy);
         fa_list_init(&d->given);
         fa_list_init(&d->hinting);
         d->hint_at_ns = FA_NEVER;
@@ -80,7 +81,8 @@ static void peer_free(struct fa_disp *d, struct peer *p) {
         fa_list_remove(&p->hinting);
         fa_list_remove(&p->link);
         fa_heap_remove(&d->alive, &p->alive);
-        free(p->functions);
+        fa_disp_worker_leave(d, p);
+        fa_disp_kind_leave(p);
         fa_blob_unref(p->name);
         fa_map_remove(&d->peers_by_key, &p->node);
 }
@@ -93,11 +95,7 @@ struct fa_disp *fa_disp_free(struct fa_disp *d) {
         fa_disp_tasks_free(d);
         while ((l = fa_list_first(&d->peers)))
                 peer_free(d, fa_list_entry(l, struct peer, link));
-        while (d->classes) {
-                struct class *c = d->classes;
-                d->classes = c->next;
-                free(c);
-        }
+        fa_disp_classes_free(d);
         while (d->control) {
                 struct fa_group *g = d->control;
                 d->control = g->next;
@@ -117,6 +115,7 @@ struct fa_disp *fa_disp_free(struct fa_disp *d) {
         fa_map_deinit(&d->parts_by_number);
         fa_map_deinit(&d->peers_by_key);
         fa_map_deinit(&d->clients);
+        fa_map_deinit(&d->workers);
         fa_heap_deinit(&d->alive);
         fa_outbox_deinit(&d->outbox);
         free(d);
