@@ -380,6 +380,14 @@ int fa_msg_decode(struct fa_msg **ret,
                   const struct fa_frames *frames,
                   enum fa_role role,
                   unsigned *ret_version) {
+        return fa_msg_decode_into(ret, NULL, frames, role, ret_version);
+}
+
+int fa_msg_decode_into(struct fa_msg **ret,
+                       struct fa_msg_pool *pool,
+                       const struct fa_frames *frames,
+                       enum fa_role role,
+                       unsigned *ret_version) {
         FA_CLEANUP(fa_msg_freep) struct fa_msg *m = NULL;
         struct decoder c; /* not zeroed: .places alone is 2 KiB */
         unsigned type = 0;
@@ -396,7 +404,7 @@ int fa_msg_decode(struct fa_msg **ret,
         r = get_opening(&c, role, &type, ret_version);
         if (r)
                 return r;
-        r = fa_msg_new(&m, (enum fa_msg_type)type);
+        r = fa_msg_take(&m, pool, (enum fa_msg_type)type);
         if (r)
                 return r;
         m->envelope = fa_blob_ref(frames->v[0]);

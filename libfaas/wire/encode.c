@@ -188,9 +188,33 @@ static int measure(const struct fa_msg *m, size_t *ret_size) {
         return 0;
 }
 
+/* A frame of size bytes at most, in the memory of the last one if it can be; which: of f->used. */
+static int
+push_used(struct fa_frames *f, unsigned which, size_t size, struct fa_blob **ret, uint8_t **ret_p) {
+        struct fa_blob *b = f->used[which].b;
+        int r;
+
+        if (b && b->refs == 1 && f->used[which].cap >= size) {
+                *ret_p = fa_unconst(b->p);
+        } else {
+                fa_blob_unref(b);
+                f->used[which].b = NULL;
+                r = fa_blob_new_uninit(&b, ret_p, size);
+                if (r)
+                        return r;
+                f->used[which].b = b;
+                f->used[which].cap = size;
+        }
+        b->len = (uint32_t)size;
+        r = fa_frames_push(f, b);
+        if (r == 0)
+                *ret = fa_blob_ref(b);
+        return r;
+}
+
 static int push_envelope(struct fa_frames *f, const struct fa_msg *m, const struct fa_desc *d) {
-        FA_CLEANUP(fa_blob_unrefp) struct fa_blob *b = NULL;
         struct fa_mp_writer w;
+        struct fa_blob *b;
         uint8_t *p;
         size_t size = 0;
         int r;
@@ -200,7 +224,7 @@ static int push_envelope(struct fa_frames *f, const struct fa_msg *m, const stru
                 return r;
         /* The bound is cheap and usually within the limit; if not, the writer finds out exactly. */
         size = FA_MIN(size, (size_t)FA_ENVELOPE_MAX);
-        r = fa_blob_new_uninit(&b, &p, size);
+        r = push_used(f, 0, size, &b, &p);
         if (r)
                 return r;
         w = (struct fa_mp_writer){.p = p, .end = p + size};
@@ -211,16 +235,12 @@ static int push_envelope(struct fa_frames *f, const struct fa_msg *m, const stru
                                 fa_msg_name(m->type), m->n_items, FA_ENVELOPE_MAX);
         }
         b->len = (uint32_t)(w.p - p);
-        r = fa_frames_push(f, b);
-        if (r)
-                return r;
-        b = NULL;
         return 0;
 }
 
 /* All small payloads in one frame, in the items' order; none if they are all empty. */
 static int push_inline(struct fa_frames *f, const struct fa_msg *m) {
-        FA_CLEANUP(fa_blob_unrefp) struct fa_blob *all = NULL;
+        struct fa_blob *all;
         struct fa_blob *last = NULL;
         size_t n = 0;
         size_t len = 0;
@@ -244,7 +264,7 @@ static int push_inline(struct fa_frames *f, const struct fa_msg *m) {
                         fa_blob_ref(last);
                 return r;
         }
-        r = fa_blob_new_uninit(&all, &p, len);
+        r = push_used(f, 1, len, &all, &p);
         if (r)
                 return r;
         for (uint32_t i = 0; i < m->n_items; i++) {
@@ -255,10 +275,7 @@ static int push_inline(struct fa_frames *f, const struct fa_msg *m) {
                 memcpy(p, b->p, b->len);
                 p += b->len;
         }
-        r = fa_frames_push(f, all);
-        if (!r)
-                all = NULL;
-        return r;
+        return 0;
 }
 
 static int push_large(struct fa_frames *f, const struct fa_msg *m) {
