@@ -125,7 +125,7 @@ static void turn(struct bench *b) {
                 while (fa_outbox_pop(o, &to, &m)) {
                         any = true;
                         answer(b, to, m);
-                        fa_outbox_done(o, m);
+                        fa_msg_free(m);
                 }
         } while (any);
         fa_disp_tick(b->d, b->now_ns);

@@ -10,6 +10,7 @@
 #include <faas/dispatcher.h>
 #include <faas/error.h>
 
+#include "heap.h"
 #include "json.h"
 #include "options.h"
 #include "say.h"
@@ -285,5 +286,6 @@ int main(int argc, char **argv) {
                 return FA_EXIT_ERROR;
         }
         raise_limit();
+        fa_heap_keep();
         return run(&s);
 }

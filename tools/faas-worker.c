@@ -7,6 +7,7 @@
 #include <faas/error.h>
 #include <faas/worker.h>
 
+#include "heap.h"
 #include "options.h"
 #include "say.h"
 #include "stop.h"
@@ -49,6 +50,7 @@ int main(int argc, char **argv) {
         int r;
 
         fa_say_init("faas-worker");
+        fa_heap_keep();
         while ((option = fa_options_next(argc, argv, options, help)) >= 0) {
                 if (option == OPT_SLOTS)
                         cfg.n_slots = (unsigned)fa_option_number("--slots", optarg, 1, 1024);

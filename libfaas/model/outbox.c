@@ -10,7 +10,6 @@
 
 /* An item without texts: id 18, fence 28, function and queue 66 each, digest 34, numbers 38. */
 #define ITEM_MAX 250
-#define SPARE_MAX 16
 #define ENVELOPE_ROOM (FA_ENVELOPE_MAX - 512) /* less a header */
 
 void fa_outbox_init(struct fa_outbox *o) {
@@ -21,11 +20,7 @@ void fa_outbox_deinit(struct fa_outbox *o) {
         for (size_t i = o->head; i < o->n; i++)
                 fa_msg_free(o->v[i].msg);
         free(o->v);
-        while (o->spare) {
-                struct fa_msg *m = o->spare;
-                o->spare = m->next;
-                fa_msg_free(m);
-        }
+        fa_msg_pool_close(o->pool);
         fa_outbox_init(o);
 }
 
@@ -43,35 +38,10 @@ static bool push(struct fa_outbox *o, uint64_t to, struct fa_msg *m) {
         return true;
 }
 
-/* A full batch is 35 KiB that need not be grown again. */
-void fa_outbox_done(struct fa_outbox *o, struct fa_msg *m) {
-        if (o->n_spare == SPARE_MAX) {
-                fa_msg_free(m);
-                return;
-        }
-        fa_msg_reset(m, m->type);
-        m->next = o->spare;
-        o->spare = m;
-        o->n_spare++;
-}
-
-static int take(struct fa_outbox *o, struct fa_msg **ret, enum fa_msg_type type) {
-        struct fa_msg *m = o->spare;
-
-        if (!m)
-                return fa_msg_new(ret, type);
-        o->spare = m->next;
-        o->n_spare--;
-        m->next = NULL;
-        m->type = (uint8_t)type;
-        *ret = m;
-        return 0;
-}
-
 struct fa_msg *fa_outbox_msg(struct fa_outbox *o, struct fa_lane *l, enum fa_msg_type type) {
         struct fa_msg *m;
 
-        if (take(o, &m, type)) {
+        if ((!o->pool && fa_msg_pool_new(&o->pool)) || fa_msg_take(&m, o->pool, type)) {
                 o->lost++;
                 return NULL;
         }

@@ -32,8 +32,7 @@ struct fa_outbox {
         size_t head, n, cap; /* v[head..n) waits */
         uint64_t turn;
         uint64_t lost;
-        struct fa_msg *spare; /* messages to be used again, by .next */
-        unsigned n_spare;
+        struct fa_msg_pool *pool; /* of the messages; NULL until the first */
 };
 
 void fa_outbox_init(struct fa_outbox *o);
@@ -56,11 +55,9 @@ struct fa_item *fa_outbox_item(struct fa_outbox *o,
                                size_t text_len,
                                struct fa_msg **ret_msg);
 
-/* The oldest message, owned by the caller; false: none left (and all lanes' batches are closed). */
+/* The oldest message, to be given back with fa_msg_free(); false: none left (and all lanes' batches
+ * are closed). */
 bool fa_outbox_pop(struct fa_outbox *o, uint64_t *ret_to, struct fa_msg **ret);
-
-/* A popped message is done with: it is freed, or kept to be filled again. */
-void fa_outbox_done(struct fa_outbox *o, struct fa_msg *m);
 
 static inline bool fa_outbox_empty(const struct fa_outbox *o) {
         return o->head == o->n;

@@ -45,7 +45,7 @@ static bool to_disp(struct fa_local *l, struct fa_outbox *from, uint64_t key, ui
         while (fa_outbox_pop(from, &to, &ev.msg)) {
                 any = true;
                 (void)fa_disp_input(l->disp, &ev, now_ns);
-                fa_outbox_done(from, ev.msg);
+                fa_msg_free(ev.msg);
         }
         return any;
 }
@@ -62,7 +62,7 @@ static bool from_disp(struct fa_local *l, uint64_t now_ns) {
                 } else {
                         fa_crew_input(l->crew, &ev, now_ns);
                 }
-                fa_outbox_done(fa_disp_outbox(l->disp), ev.msg);
+                fa_msg_free(ev.msg);
         }
         return any;
 }

@@ -51,7 +51,8 @@ struct fa_port {
         struct fa_list parked;
         size_t n_parked;
         uint64_t parked_bytes, retry_ns, pause_ns;
-        struct fa_frames frames; /* of the message being read */
+        struct fa_frames frames;  /* of the message being read */
+        struct fa_msg_pool *pool; /* of those that were read */
         struct fa_port_stats stats;
         struct fa_log_rate log;
 };
@@ -217,6 +218,16 @@ void fa_port_flush(struct fa_port *p, uint64_t now_ns) {
 
 /* ---- reading ---- */
 
+/*
+ * The envelope stays where the transport has it: a message is done with before the transport is
+ * called again.  So do frames of which only copies are kept, as the codec does with small payloads.
+ */
+static int take_frame(const struct faas_frame *f, size_t i, struct fa_blob **ret) {
+        if (f->release || i == 0 || f->len <= FA_INLINE_MAX)
+                return fa_blob_wrap(ret, f->p, f->len, f->release, f->owner);
+        return fa_blob_new(ret, f->p, f->len);
+}
+
 /* Takes over the transport's frames, in any case. */
 static int take_frames(struct fa_port *p, const struct faas_transport_event *te) {
         int r = te->n_frames && te->n_frames <= FAAS_FRAMES_MAX
@@ -229,8 +240,7 @@ static int take_frames(struct fa_port *p, const struct faas_transport_event *te)
                 struct fa_blob *b = NULL;
 
                 if (r == 0) /* else one before it was refused already */
-                        r = f->release ? fa_blob_wrap(&b, f->p, f->len, f->release, f->owner)
-                                       : fa_blob_new(&b, f->p, f->len);
+                        r = take_frame(f, i, &b);
                 if (r) {
                         if (f->release)
                                 f->release(f->owner);
@@ -247,12 +257,12 @@ static int decode(struct fa_port *p, const struct peer *peer, struct fa_msg **re
         int r;
 
         if (p->connects)
-                return fa_msg_decode(ret, &p->frames, FA_ROLE_DISPATCHER, NULL);
+                return fa_msg_decode_into(ret, p->pool, &p->frames, FA_ROLE_DISPATCHER, NULL);
         if (peer->role < _FA_ROLE_N)
-                return fa_msg_decode(ret, &p->frames, (enum fa_role)peer->role, NULL);
-        r = fa_msg_decode(ret, &p->frames, FA_ROLE_CLIENT, NULL);
+                return fa_msg_decode_into(ret, p->pool, &p->frames, (enum fa_role)peer->role, NULL);
+        r = fa_msg_decode_into(ret, p->pool, &p->frames, FA_ROLE_CLIENT, NULL);
         if (r == FAAS_E_PROTO)
-                r = fa_msg_decode(ret, &p->frames, FA_ROLE_WORKER, NULL);
+                r = fa_msg_decode_into(ret, p->pool, &p->frames, FA_ROLE_WORKER, NULL);
         return r;
 }
 
@@ -384,6 +394,7 @@ struct fa_port *fa_port_close(struct fa_port *p) {
                 unpark(p, fa_list_entry(fa_list_first(&p->parked), struct parked, link));
         fa_map_deinit(&p->peers);
         fa_frames_deinit(&p->frames);
+        fa_msg_pool_close(p->pool);
         free(p);
         return NULL;
 }
@@ -405,7 +416,9 @@ int fa_port_open(struct fa_port **ret,
         p->connects = cfg->end == FAAS_TRANSPORT_CONNECT;
         fa_list_init(&p->parked);
         fa_map_init(&p->peers, p->base ^ (uintptr_t)p, sizeof(struct peer));
-        r = row->ops->open(&p->t, &full);
+        r = fa_msg_pool_new(&p->pool);
+        if (r == 0)
+                r = row->ops->open(&p->t, &full);
         if (r) {
                 fa_port_close(p);
                 return r;

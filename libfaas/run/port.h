@@ -31,11 +31,11 @@ int fa_port_open(struct fa_port **ret,
 struct fa_port *fa_port_close(struct fa_port *p); /* NULL is fine; returns NULL */
 
 /*
- * The next event: FA_EV_MSG (ev->msg, to be given back with fa_msg_free()), FA_EV_PEER_UP,
- * FA_EV_PEER_DOWN.  0; FAAS_E_AGAIN: nothing now; < 0: broken; FAAS_E_PROTO: there was one that
- * is not shown, because it breaks the protocol (answered with DISCONNECT, at most once a second and
- * peer, and counted) or because memory is short.  It counts in a bounded turn like any other, or
- * who sends nothing else would never let it end.
+ * The next event: FA_EV_MSG (ev->msg, to be given back with fa_msg_free() before the next call: its
+ * envelope is the transport's), FA_EV_PEER_UP, FA_EV_PEER_DOWN.  0; FAAS_E_AGAIN: nothing now; < 0:
+ * broken; FAAS_E_PROTO: there was one that is not shown, because it breaks the protocol (answered
+ * with DISCONNECT, at most once a second and peer, and counted) or because memory is short.  It
+ * counts in a bounded turn like any other, or who sends nothing else would never let it end.
  */
 int fa_port_recv(struct fa_port *p, struct fa_event *ret, uint64_t now_ns);
 

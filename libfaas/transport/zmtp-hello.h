@@ -20,5 +20,5 @@ int fa_zmtp_ready(struct fa_zmtp *z, const uint8_t *p, size_t len);
 /* One that comes later: answers PING.  0; FAAS_E_PROTO it says that it goes; -ENOMEM. */
 int fa_zmtp_command(struct fa_zmtp *z, const uint8_t *p, size_t len);
 
-/* Queues at most 4 KiB of bytes as they are (zmtp.c).  0 or -ENOMEM. */
+/* Queues at most 64 KiB of bytes as they are (zmtp.c).  0 or -ENOMEM. */
 int fa_zmtp_gather(struct fa_zmtp *z, const void *p, size_t len);

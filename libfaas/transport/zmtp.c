@@ -22,9 +22,9 @@
 #include "transport/zmtp-hello.h"
 
 #define IN_SIZE 65536u /* read at once; a batch of 256 small tasks has some 30 KiB */
-#define LARGE 4096u    /* longer frames have memory of their own */
-#define COPY_MAX 1024u /* longer frames are written from where they are */
-#define CHUNK 4096u    /* of small frames that gather */
+#define LARGE 32768u   /* longer frames are read to, and written from, memory of their own */
+#define CHUNK 65536u   /* of smaller frames that gather */
+#define COMMAND_MAX 4096u
 #define IOV_MAX_HERE 64
 #define OUT_MAX (4u << 20)     /* bytes that may wait; one message always may */
 #define SOCKET_BYTES (1 << 20) /* for ipc, as far as the kernel lets us */
@@ -36,6 +36,8 @@
 void fa_zmtp_pool_deinit(struct fa_zmtp_pool *p) {
         while (p->n > 0)
                 free(p->v[--p->n]);
+        while (p->n_chunks > 0)
+                fa_blob_unref(p->chunks[--p->n_chunks]);
 }
 
 static uint8_t *pool_get(struct fa_zmtp_pool *p) {
@@ -164,7 +166,7 @@ static int end_big(struct fa_zmtp *z, bool *ret_last) {
 static int take_command(struct fa_zmtp *z, const uint8_t *p, size_t len) {
         int r;
 
-        if (len > LARGE)
+        if (len > COMMAND_MAX)
                 return FAAS_E_PROTO;
         if ((size_t)(z->in + z->end - p) < len)
                 return FAAS_E_AGAIN;
@@ -292,19 +294,43 @@ static int push_seg(struct fa_zmtp *z, struct fa_blob *b, size_t at, size_t len)
         return 0;
 }
 
-/* Copies into the present chunk, at most CHUNK bytes. */
+/* The last who had a chunk keeps it for the next one. */
+static void drop_blob(struct fa_zmtp_pool *p, struct fa_blob *b) {
+        if (b && b->refs == 1 && b->len == CHUNK && !b->release &&
+            p->n_chunks < FA_ARRAY_SIZE(p->chunks))
+                p->chunks[p->n_chunks++] = b;
+        else
+                fa_blob_unref(b);
+}
+
+static void drop_chunk(struct fa_zmtp *z) {
+        drop_blob(z->pool, z->chunk);
+        z->chunk = NULL;
+        z->chunk_len = 0;
+}
+
+static int new_chunk(struct fa_zmtp *z) {
+        struct fa_zmtp_pool *p = z->pool;
+        uint8_t *bytes;
+
+        drop_chunk(z);
+        if (p->n_chunks == 0)
+                return fa_blob_new_uninit(&z->chunk, &bytes, CHUNK);
+        z->chunk = p->chunks[--p->n_chunks];
+        return 0;
+}
+
 int fa_zmtp_gather(struct fa_zmtp *z, const void *p, size_t len) {
         struct fa_zmtp_seg *last = z->n_seg > z->head ? &z->seg[z->n_seg - 1] : NULL;
 
+        if (len == 0)
+                return 0;
         if (!z->chunk || z->chunk_len + len > CHUNK) {
-                fa_blob_unref(z->chunk);
-                z->chunk = NULL;
-                if (fa_blob_new_uninit(&z->chunk, &z->chunk_p, CHUNK))
+                if (new_chunk(z))
                         return -ENOMEM;
-                z->chunk_len = 0;
                 last = NULL;
         }
-        memcpy(z->chunk_p + z->chunk_len, p, len);
+        memcpy((uint8_t *)fa_unconst(z->chunk->p) + z->chunk_len, p, len);
         if (last && last->b == z->chunk && last->at + last->len == z->chunk_len) {
                 last->len += len;
                 z->out_bytes += len;
@@ -316,19 +342,18 @@ int fa_zmtp_gather(struct fa_zmtp *z, const void *p, size_t len) {
 }
 
 static int put_frame(struct fa_zmtp *z, struct fa_blob *b, bool more) {
-        uint8_t head[9 + COPY_MAX];
         const size_t len = fa_blob_len(b);
+        uint8_t head[9];
         size_t n = 0;
+        int r;
 
         head[n++] = (uint8_t)((more ? FA_ZMTP_MORE : 0) | (len > 255 ? FA_ZMTP_LONG : 0));
         for (size_t width = len > 255 ? 8 : 1; width > 0; width--)
                 head[n++] = (uint8_t)((uint64_t)len >> 8 * (width - 1));
-        if (len > COPY_MAX) {
-                int r = fa_zmtp_gather(z, head, n);
-                return r ? r : push_seg(z, b, 0, len);
-        }
-        memcpy(head + n, fa_blob_ptr(b), len);
-        return fa_zmtp_gather(z, head, n + len);
+        r = fa_zmtp_gather(z, head, n);
+        if (r)
+                return r;
+        return len > LARGE ? push_seg(z, b, 0, len) : fa_zmtp_gather(z, fa_blob_ptr(b), len);
 }
 
 /* Takes back what was queued behind that many bytes. */
@@ -340,7 +365,7 @@ static void take_back(struct fa_zmtp *z, size_t out_bytes) {
                 s->len -= n;
                 z->out_bytes -= n;
                 if (s->len == 0) {
-                        fa_blob_unref(s->b);
+                        drop_blob(z->pool, s->b);
                         z->n_seg--;
                 }
         }
@@ -368,7 +393,7 @@ static void wrote(struct fa_zmtp *z, size_t n) {
                 n -= k;
                 if (s->len > 0)
                         return;
-                fa_blob_unref(s->b);
+                drop_blob(z->pool, s->b);
                 z->head++;
         }
 }
@@ -390,14 +415,15 @@ int fa_zmtp_flush(struct fa_zmtp *z) {
                 wrote(z, (size_t)n);
         }
         z->head = z->n_seg = 0;
-        z->chunk_len = 0; /* nobody else has it */
+        drop_chunk(z);
         return 0;
 }
 
 void fa_zmtp_drop(struct fa_zmtp *z) {
         take_back(z, 0);
         z->head = z->n_seg = 0;
-        z->chunk_len = 0;
+        if (z->chunk)
+                drop_chunk(z);
 }
 
 /* ---- its life ---- */
@@ -440,7 +466,6 @@ void fa_zmtp_deinit(struct fa_zmtp *z) {
                 (void)close(z->fd);
         z->fd = -1;
         fa_zmtp_drop(z);
-        fa_blob_unref(z->chunk);
         free(z->seg);
         drop_parts(z);
         free(z->parts);

@@ -19,10 +19,13 @@
 /* One more than a message may have: who has too many is seen to have them. */
 #define FA_ZMTP_FRAMES (FAAS_FRAMES_MAX + 1)
 
-/* Buffers that were used, for the next connection that has something to read.  All 0 is empty. */
+/* Memory that was used, for the next connection that has something to read or to write.  All 0 is
+ * empty. */
 struct fa_zmtp_pool {
-        uint8_t *v[8];
+        uint8_t *v[8]; /* to read into */
         size_t n;
+        struct fa_blob *chunks[16]; /* to write from */
+        size_t n_chunks;
 };
 void fa_zmtp_pool_deinit(struct fa_zmtp_pool *p);
 
@@ -65,8 +68,7 @@ struct fa_zmtp {
         struct fa_zmtp_seg *seg;
         size_t head, n_seg, cap_seg, out_bytes;
         struct fa_blob *chunk;
-        uint8_t *chunk_p;
-        size_t chunk_len;
+        size_t chunk_len; /* of it are used */
 };
 
 /* Takes the connected, non-blocking socket over.  0 or -ENOMEM, the socket then stays. */

@@ -21,9 +21,10 @@ struct decoder {
         struct fa_mp_reader r;
         struct fa_msg *m;
         const struct fa_desc *d;
-        const char *what;  /* what was wrong, if not .r.what */
-        const char *field; /* where: the name of a field or part */
-        int item;          /* where: number of the item, or -1 */
+        const char *what;      /* what was wrong, if not .r.what */
+        const char *field;     /* where: the name of a field or part */
+        int item;              /* where: number of the item, or -1 */
+        struct fa_slice named; /* a name that is valid: most items of a batch have the same */
         /* Where the payload of each item is; the frames are looked at when all are known. */
         struct place {
                 uint32_t kind, len;
@@ -41,7 +42,7 @@ static void *member(void *base, const struct fa_field *f) {
 
 /* A read that failed gave 0 or the empty slice: harmless, and get_fields() looks before going on.
  */
-static int get_int(struct decoder *c, const struct fa_field *f, void *at) {
+static inline int get_int(struct decoder *c, const struct fa_field *f, void *at) {
         const uint64_t v = fa_mp_uint(&c->r);
 
         if (f->kind == FA_KIND_SET ? v > 63 || !(f->max >> v & 1) : v < f->min || v > f->max)
@@ -55,7 +56,7 @@ static int get_int(struct decoder *c, const struct fa_field *f, void *at) {
         return 0;
 }
 
-static int get_i32(struct decoder *c, int32_t *at) {
+static inline int get_i32(struct decoder *c, int32_t *at) {
         const int64_t v = fa_mp_int(&c->r);
 
         if (v < INT32_MIN || v > INT32_MAX)
@@ -64,7 +65,7 @@ static int get_i32(struct decoder *c, int32_t *at) {
         return 0;
 }
 
-static int get_id(struct decoder *c, struct faas_id *at) {
+static inline int get_id(struct decoder *c, struct faas_id *at) {
         const struct fa_slice s = fa_mp_bin(&c->r);
 
         if (s.len != sizeof(*at))
@@ -73,7 +74,7 @@ static int get_id(struct decoder *c, struct faas_id *at) {
         return 0;
 }
 
-static int get_fence(struct decoder *c, struct fa_fence *at) {
+static inline int get_fence(struct decoder *c, struct fa_fence *at) {
         uint64_t gen;
 
         fa_mp_open(&c->r);
@@ -87,11 +88,20 @@ static int get_fence(struct decoder *c, struct fa_fence *at) {
         return 0;
 }
 
-static int get_slice(struct decoder *c, const struct fa_field *f, struct fa_slice *at) {
+static bool valid(struct decoder *c, struct fa_slice s) {
+        if (fa_slice_eq(s, c->named))
+                return true;
+        if (!fa_name_valid(s))
+                return false;
+        c->named = s;
+        return true;
+}
+
+static inline int get_slice(struct decoder *c, const struct fa_field *f, struct fa_slice *at) {
         const struct fa_slice s = f->kind == FA_KIND_DIGEST ? fa_mp_bin(&c->r) : fa_mp_str(&c->r);
 
         if (f->kind == FA_KIND_NAME) {
-                if (s.len == 0 ? f->min > 0 : !fa_name_valid(s))
+                if (s.len == 0 ? f->min > 0 : !valid(c, s))
                         return bad(c, "not a valid name");
         } else if (f->kind == FA_KIND_DIGEST) {
                 if (s.len != 0 && s.len != f->max)
@@ -152,7 +162,7 @@ static int get_blob(struct decoder *c, const struct fa_field *f, struct fa_blob 
         return s.len > 0 ? fa_blob_new(at, s.p, s.len) : 0;
 }
 
-static int get_place(struct decoder *c, const struct fa_field *f) {
+static inline int get_place(struct decoder *c, const struct fa_field *f) {
         uint64_t kind;
         uint64_t len;
 
@@ -171,7 +181,8 @@ static int get_place(struct decoder *c, const struct fa_field *f) {
         return 0;
 }
 
-static int get_field(struct decoder *c, const struct fa_field *f, void *base) {
+static inline __attribute__((always_inline)) int
+get_field(struct decoder *c, const struct fa_field *f, void *base) {
         void *at = member(base, f);
 
         switch ((enum fa_kind)f->kind) {
@@ -369,6 +380,14 @@ int fa_msg_decode(struct fa_msg **ret,
                   const struct fa_frames *frames,
                   enum fa_role role,
                   unsigned *ret_version) {
+        return fa_msg_decode_into(ret, NULL, frames, role, ret_version);
+}
+
+int fa_msg_decode_into(struct fa_msg **ret,
+                       struct fa_msg_pool *pool,
+                       const struct fa_frames *frames,
+                       enum fa_role role,
+                       unsigned *ret_version) {
         FA_CLEANUP(fa_msg_freep) struct fa_msg *m = NULL;
         struct decoder c; /* not zeroed: .places alone is 2 KiB */
         unsigned type = 0;
@@ -378,13 +397,14 @@ int fa_msg_decode(struct fa_msg **ret,
                 return fa_error(FAAS_E_PROTO, "no envelope, or one of more than %d bytes",
                                 FA_ENVELOPE_MAX);
         c.what = NULL;
+        c.named = (struct fa_slice){NULL, 0};
         c.field = "";
         c.item = -1;
         fa_mp_read(&c.r, fa_blob_ptr(frames->v[0]), fa_blob_len(frames->v[0]));
         r = get_opening(&c, role, &type, ret_version);
         if (r)
                 return r;
-        r = fa_msg_new(&m, (enum fa_msg_type)type);
+        r = fa_msg_take(&m, pool, (enum fa_msg_type)type);
         if (r)
                 return r;
         m->envelope = fa_blob_ref(frames->v[0]);

@@ -14,11 +14,11 @@
 #include "wire/mp.h"
 #include "wire/table.h"
 
-static const void *member(const void *base, const struct fa_field *f) {
+static inline const void *member(const void *base, const struct fa_field *f) {
         return (const char *)base + f->offset;
 }
 
-static void put_slice(struct fa_mp_writer *w, const struct fa_field *f, struct fa_slice s) {
+static inline void put_slice(struct fa_mp_writer *w, const struct fa_field *f, struct fa_slice s) {
         assert(f->kind == FA_KIND_NAME     ? s.len == 0 ? f->min == 0 : fa_name_valid(s)
                    : f->kind == FA_KIND_DIGEST ? s.len == 0 || s.len == f->max
                                            : (s.len >= f->min && s.len <= f->max));
@@ -46,7 +46,7 @@ static void put_values(struct fa_mp_writer *w, const struct fa_field *f, const s
                 fa_mp_put_uint(w, m->values[i]);
 }
 
-static void put_fence(struct fa_mp_writer *w, const struct fa_fence *fence) {
+static inline void put_fence(struct fa_mp_writer *w, const struct fa_fence *fence) {
         fa_mp_put_array(w, 3);
         fa_mp_put_uint(w, fence->partition);
         fa_mp_put_uint(w, fence->gen);
@@ -54,7 +54,7 @@ static void put_fence(struct fa_mp_writer *w, const struct fa_fence *fence) {
 }
 
 /* Only the place and the length; the bytes go to the other frames. */
-static void put_payload(struct fa_mp_writer *w, const struct fa_blob *b) {
+static inline void put_payload(struct fa_mp_writer *w, const struct fa_blob *b) {
         const size_t len = fa_blob_len(b);
 
         fa_mp_put_array(w, 2);
@@ -62,12 +62,24 @@ static void put_payload(struct fa_mp_writer *w, const struct fa_blob *b) {
         fa_mp_put_uint(w, len);
 }
 
-static void put_int(struct fa_mp_writer *w, const struct fa_field *f, uint64_t v) {
+static inline void put_int(struct fa_mp_writer *w, const struct fa_field *f, uint64_t v) {
         assert(f->kind == FA_KIND_SET ? v < 64 && (f->max >> v & 1) : (v >= f->min && v <= f->max));
         fa_mp_put_uint(w, v);
 }
 
-static void put_field(struct fa_mp_writer *w, const struct fa_field *f, const void *base) {
+/* Those that no item has. */
+static struct fa_mp_writer
+put_list(struct fa_mp_writer w, const struct fa_field *f, const struct fa_msg *m) {
+        if (f->kind == FA_KIND_VALUES)
+                put_values(&w, f, m);
+        else
+                put_names(&w, f, m);
+        return w;
+}
+
+/* Inline, with a writer of its caller's own: then the place stays in a register. */
+static inline __attribute__((always_inline)) void
+put_field(struct fa_mp_writer *w, const struct fa_field *f, const void *base) {
         const void *at = member(base, f);
 
         switch ((enum fa_kind)f->kind) {
@@ -97,10 +109,8 @@ static void put_field(struct fa_mp_writer *w, const struct fa_field *f, const vo
                 return;
         case FA_KIND_NAMES:
         case FA_KIND_STRS:
-                put_names(w, f, base);
-                return;
         case FA_KIND_VALUES:
-                put_values(w, f, base);
+                *w = put_list(*w, f, base);
                 return;
         case FA_KIND_TEXT: {
                 const struct fa_blob *b = *(struct fa_blob *const *)at;
@@ -126,9 +136,11 @@ static size_t count(const struct fa_field *f) {
         return n;
 }
 
-static void put_fields(struct fa_mp_writer *w, const struct fa_field *f, const void *base) {
+static struct fa_mp_writer
+put_fields(struct fa_mp_writer w, const struct fa_field *f, const void *base) {
         for (; f && f->name; f++)
-                put_field(w, f, base);
+                put_field(&w, f, base);
+        return w;
 }
 
 static void put_envelope(struct fa_mp_writer *w, const struct fa_msg *m, const struct fa_desc *d) {
@@ -138,13 +150,13 @@ static void put_envelope(struct fa_mp_writer *w, const struct fa_msg *m, const s
         fa_mp_put_uint(w, FA_PROTOCOL_VERSION);
         fa_mp_put_uint(w, m->type);
         fa_mp_put_uint(w, m->epoch);
-        put_fields(w, d->header, m);
+        *w = put_fields(*w, d->header, m);
         if (d->item) {
                 fa_mp_put_array(w, m->n_items);
                 for (uint32_t i = 0; i < m->n_items; i++) {
                         assert(!d->has_outcome || fa_outcome_agrees(&m->items[i]));
                         fa_mp_put_array(w, n_item);
-                        put_fields(w, d->item, &m->items[i]);
+                        *w = put_fields(*w, d->item, &m->items[i]);
                 }
         }
         if (d->has_ext)
@@ -176,9 +188,33 @@ static int measure(const struct fa_msg *m, size_t *ret_size) {
         return 0;
 }
 
+/* A frame of size bytes at most, in the memory of the last one if it can be; which: of f->used. */
+static int
+push_used(struct fa_frames *f, unsigned which, size_t size, struct fa_blob **ret, uint8_t **ret_p) {
+        struct fa_blob *b = f->used[which].b;
+        int r;
+
+        if (b && b->refs == 1 && f->used[which].cap >= size) {
+                *ret_p = fa_unconst(b->p);
+        } else {
+                fa_blob_unref(b);
+                f->used[which].b = NULL;
+                r = fa_blob_new_uninit(&b, ret_p, size);
+                if (r)
+                        return r;
+                f->used[which].b = b;
+                f->used[which].cap = size;
+        }
+        b->len = (uint32_t)size;
+        r = fa_frames_push(f, b);
+        if (r == 0)
+                *ret = fa_blob_ref(b);
+        return r;
+}
+
 static int push_envelope(struct fa_frames *f, const struct fa_msg *m, const struct fa_desc *d) {
-        FA_CLEANUP(fa_blob_unrefp) struct fa_blob *b = NULL;
         struct fa_mp_writer w;
+        struct fa_blob *b;
         uint8_t *p;
         size_t size = 0;
         int r;
@@ -188,7 +224,7 @@ static int push_envelope(struct fa_frames *f, const struct fa_msg *m, const stru
                 return r;
         /* The bound is cheap and usually within the limit; if not, the writer finds out exactly. */
         size = FA_MIN(size, (size_t)FA_ENVELOPE_MAX);
-        r = fa_blob_new_uninit(&b, &p, size);
+        r = push_used(f, 0, size, &b, &p);
         if (r)
                 return r;
         w = (struct fa_mp_writer){.p = p, .end = p + size};
@@ -199,16 +235,12 @@ static int push_envelope(struct fa_frames *f, const struct fa_msg *m, const stru
                                 fa_msg_name(m->type), m->n_items, FA_ENVELOPE_MAX);
         }
         b->len = (uint32_t)(w.p - p);
-        r = fa_frames_push(f, b);
-        if (r)
-                return r;
-        b = NULL;
         return 0;
 }
 
 /* All small payloads in one frame, in the items' order; none if they are all empty. */
 static int push_inline(struct fa_frames *f, const struct fa_msg *m) {
-        FA_CLEANUP(fa_blob_unrefp) struct fa_blob *all = NULL;
+        struct fa_blob *all;
         struct fa_blob *last = NULL;
         size_t n = 0;
         size_t len = 0;
@@ -232,7 +264,7 @@ static int push_inline(struct fa_frames *f, const struct fa_msg *m) {
                         fa_blob_ref(last);
                 return r;
         }
-        r = fa_blob_new_uninit(&all, &p, len);
+        r = push_used(f, 1, len, &all, &p);
         if (r)
                 return r;
         for (uint32_t i = 0; i < m->n_items; i++) {
@@ -243,10 +275,7 @@ static int push_inline(struct fa_frames *f, const struct fa_msg *m) {
                 memcpy(p, b->p, b->len);
                 p += b->len;
         }
-        r = fa_frames_push(f, all);
-        if (!r)
-                all = NULL;
-        return r;
+        return 0;
 }
 
 static int push_large(struct fa_frames *f, const struct fa_msg *m) {

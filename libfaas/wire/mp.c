@@ -1,13 +1,9 @@
 /*
- * The msgpack subset of the wire.  The reader is ours because it must never allocate nor trust a
- * length; the writer is msgpack-c's packer over a fixed piece of memory.  This is the only file
- * that includes msgpack.h, and it knows nothing of messages.
+ * The msgpack subset of the wire: reading.  It is ours because it must never allocate nor trust a
+ * length.  What is usual is done inline (mp.h); here is every form, and what is wrong with it.
+ * Knows nothing of messages.
  */
 #include "wire/mp.h"
-
-#include <string.h>
-
-#include <msgpack.h>
 
 #include "base/macros.h"
 
@@ -153,7 +149,7 @@ bool fa_mp_next(struct fa_mp_reader *r, struct fa_mp_value *ret) {
         return next(r, ret);
 }
 
-uint64_t fa_mp_uint(struct fa_mp_reader *r) {
+uint64_t fa_mp_any_uint(struct fa_mp_reader *r) {
         struct fa_mp_value v;
 
         if (!next(r, &v))
@@ -179,7 +175,7 @@ int64_t fa_mp_int(struct fa_mp_reader *r) {
         return (int64_t)v.u;
 }
 
-struct fa_slice fa_mp_str(struct fa_mp_reader *r) {
+struct fa_slice fa_mp_any_str(struct fa_mp_reader *r) {
         struct fa_mp_value v;
 
         if (next(r, &v)) {
@@ -190,7 +186,7 @@ struct fa_slice fa_mp_str(struct fa_mp_reader *r) {
         return (struct fa_slice){r->end, 0};
 }
 
-struct fa_slice fa_mp_bin(struct fa_mp_reader *r) {
+struct fa_slice fa_mp_any_bin(struct fa_mp_reader *r) {
         struct fa_mp_value v;
 
         if (next(r, &v)) {
@@ -201,7 +197,7 @@ struct fa_slice fa_mp_bin(struct fa_mp_reader *r) {
         return (struct fa_slice){r->end, 0};
 }
 
-uint32_t fa_mp_open(struct fa_mp_reader *r) {
+uint32_t fa_mp_any_open(struct fa_mp_reader *r) {
         struct fa_mp_value v;
 
         if (!next(r, &v))
@@ -226,7 +222,7 @@ void fa_mp_skip(struct fa_mp_reader *r) {
         } while (r->depth > depth);
 }
 
-void fa_mp_close(struct fa_mp_reader *r) {
+void fa_mp_close_rest(struct fa_mp_reader *r) {
         /* After an error it is unknown which arrays are open: nothing will be read any more. */
         if (fa_unlikely(r->what != NULL))
                 return;
@@ -243,39 +239,4 @@ bool fa_mp_done(struct fa_mp_reader *r) {
         if (!r->what && r->p != r->end)
                 return fail(r, "bytes left over behind the end");
         return !r->what;
-}
-
-static int append(void *data, const char *p, size_t len) {
-        struct fa_mp_writer *w = data;
-
-        if (fa_unlikely(w->full || len > (size_t)(w->end - w->p))) {
-                w->full = true;
-                return -1;
-        }
-        if (len > 0) /* an empty slice may be NULL, which memcpy() must not see */
-                memcpy(w->p, p, len);
-        w->p += len;
-        return 0;
-}
-
-void fa_mp_put_uint(struct fa_mp_writer *w, uint64_t v) {
-        msgpack_pack_uint64(&(msgpack_packer){w, append}, v);
-}
-
-void fa_mp_put_int(struct fa_mp_writer *w, int64_t v) {
-        msgpack_pack_int64(&(msgpack_packer){w, append}, v);
-}
-
-void fa_mp_put_str(struct fa_mp_writer *w, const void *p, size_t len) {
-        msgpack_pack_str(&(msgpack_packer){w, append}, len);
-        append(w, p, len);
-}
-
-void fa_mp_put_bin(struct fa_mp_writer *w, const void *p, size_t len) {
-        msgpack_pack_bin(&(msgpack_packer){w, append}, len);
-        append(w, p, len);
-}
-
-void fa_mp_put_array(struct fa_mp_writer *w, size_t n) {
-        msgpack_pack_array(&(msgpack_packer){w, append}, n);
 }

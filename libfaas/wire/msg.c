@@ -13,6 +13,15 @@
 /* The first growth: a message of few items costs one small allocation, a full one six more. */
 #define ITEMS_FIRST 4u
 
+#define SPARE_MAX 16
+
+struct fa_msg_pool {
+        struct fa_msg *spare;
+        uint32_t n_spare;
+        uint32_t refs; /* its owner's, and those of messages that are out */
+        bool closed;
+};
+
 int fa_msg_new(struct fa_msg **ret, enum fa_msg_type type) {
         struct fa_msg *m = calloc(1, sizeof(*m));
 
@@ -42,21 +51,69 @@ static void release(struct fa_msg *m) {
         fa_blob_unref(m->envelope);
 }
 
-void fa_msg_reset(struct fa_msg *m, enum fa_msg_type type) {
-        struct fa_item *items = m->items;
-        uint32_t cap = m->cap_items;
-
-        release(m);
-        *m = (struct fa_msg){.type = (uint8_t)type, .items = items, .cap_items = cap};
+static void destroy(struct fa_msg *m) {
+        free(m->items);
+        free(m);
 }
 
 struct fa_msg *fa_msg_free(struct fa_msg *m) {
+        struct fa_msg_pool *p;
+
         if (!m)
                 return NULL;
         release(m);
-        free(m->items);
-        free(m);
+        p = m->pool;
+        if (!p || p->closed || p->n_spare == SPARE_MAX) {
+                destroy(m);
+        } else {
+                m->next = p->spare;
+                p->spare = m;
+                p->n_spare++;
+        }
+        if (p && --p->refs == 0)
+                free(p);
         return NULL;
+}
+
+int fa_msg_pool_new(struct fa_msg_pool **ret) {
+        struct fa_msg_pool *p = calloc(1, sizeof(*p));
+
+        if (!p)
+                return -ENOMEM;
+        p->refs = 1;
+        *ret = p;
+        return 0;
+}
+
+void fa_msg_pool_close(struct fa_msg_pool *p) {
+        if (!p)
+                return;
+        while (p->spare) {
+                struct fa_msg *m = p->spare;
+                p->spare = m->next;
+                destroy(m);
+        }
+        p->closed = true;
+        if (--p->refs == 0)
+                free(p);
+}
+
+int fa_msg_take(struct fa_msg **ret, struct fa_msg_pool *pool, enum fa_msg_type type) {
+        struct fa_msg *m = pool ? pool->spare : NULL;
+
+        if (m) {
+                pool->spare = m->next;
+                pool->n_spare--;
+                *m = (struct fa_msg){
+                        .type = (uint8_t)type, .items = m->items, .cap_items = m->cap_items};
+        } else if (fa_msg_new(&m, type)) {
+                return -ENOMEM;
+        }
+        if (pool)
+                pool->refs++;
+        m->pool = pool;
+        *ret = m;
+        return 0;
 }
 
 void fa_msg_freep(struct fa_msg **m) {
@@ -129,5 +186,7 @@ void fa_frames_clear(struct fa_frames *f) {
 void fa_frames_deinit(struct fa_frames *f) {
         fa_frames_clear(f);
         free(f->v);
+        for (size_t i = 0; i < FA_ARRAY_SIZE(f->used); i++)
+                fa_blob_unref(f->used[i].b);
         *f = (struct fa_frames)FA_FRAMES_NULL;
 }

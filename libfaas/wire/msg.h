@@ -166,16 +166,27 @@ struct fa_msg {
         struct fa_slice *names_own; /* NULL, or where names points */
         uint64_t *values;           /* REPORT: n_values numbers, by enum fa_stat */
         uint32_t n_values;
-        struct fa_msg *next; /* for whoever keeps messages in a queue */
+        struct fa_msg *next;      /* for whoever keeps messages in a queue */
+        struct fa_msg_pool *pool; /* NULL, or where its memory goes */
 };
+
+/*
+ * Messages that are done with, for the next ones: a full batch is 35 KiB, which else would be made
+ * and freed each time.  It lives until its owner and all its messages are gone.
+ */
+struct fa_msg_pool;
+int fa_msg_pool_new(struct fa_msg_pool **ret);
+void fa_msg_pool_close(struct fa_msg_pool *p); /* NULL is fine */
 
 /* Empty message of a type; 0 items. 0 or -ENOMEM. */
 int fa_msg_new(struct fa_msg **ret, enum fa_msg_type type);
 
-/* As fa_msg_new(), in the memory of a message that is done with. */
-void fa_msg_reset(struct fa_msg *m, enum fa_msg_type type);
+/* As fa_msg_new(), in the memory of a message that is done with, if there is one; pool may be NULL.
+ */
+int fa_msg_take(struct fa_msg **ret, struct fa_msg_pool *pool, enum fa_msg_type type);
 
-/* Frees the message, its items' blobs, its envelope; NULL is fine; returns NULL. */
+/* Frees the message or gives it to its pool; its items' blobs, its envelope; NULL is fine; returns
+ * NULL. */
 struct fa_msg *fa_msg_free(struct fa_msg *m);
 void fa_msg_freep(struct fa_msg **m);
 
@@ -214,9 +225,20 @@ const char *fa_role_name(unsigned role);
 struct fa_frames {
         struct fa_blob **v;
         size_t n, cap;
+        /* Envelope and inline frame of the last message, if nobody else has them: written again. */
+        struct {
+                struct fa_blob *b;
+                size_t cap;
+        } used[2];
 };
 #define FA_FRAMES_NULL                                                                             \
-        { NULL, 0, 0 }
+        {                                                                                          \
+                NULL, 0, 0, {                                                                      \
+                        {NULL, 0}, {                                                               \
+                                NULL, 0                                                            \
+                        }                                                                          \
+                }                                                                                  \
+        }
 int fa_frames_push(struct fa_frames *f, struct fa_blob *frame); /* takes it on 0; or -ENOMEM */
 void fa_frames_clear(struct fa_frames *f);  /* drops the references, keeps the array for the next */
 void fa_frames_deinit(struct fa_frames *f); /* drops all; legal on FA_FRAMES_NULL */
@@ -246,6 +268,13 @@ int fa_msg_decode(struct fa_msg **ret,
                   const struct fa_frames *frames,
                   enum fa_role role,
                   unsigned *ret_version);
+
+/* The same, into the memory of the pool's. */
+int fa_msg_decode_into(struct fa_msg **ret,
+                       struct fa_msg_pool *pool,
+                       const struct fa_frames *frames,
+                       enum fa_role role,
+                       unsigned *ret_version);
 
 /* [a-z0-9._-]{1,FA_NAME_MAX} */
 bool fa_name_valid(struct fa_slice name);
