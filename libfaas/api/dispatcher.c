@@ -9,6 +9,7 @@
 #include <faas/dispatcher.h>
 
 #include "api/cfg.h"
+#include "api/mark.h"
 #include "base/error.h"
 #include "base/limits.h"
 #include "base/macros.h"
@@ -22,7 +23,7 @@
 struct faas_dispatcher {
         struct fa_dispatcher *shell;
         struct faas_function *table; /* a copy of the program's own */
-        pid_t pid;                   /* of the process that made it */
+        const uint64_t *mark;        /* of the process that made it */
 };
 
 static void defaults(struct faas_dispatcher_cfg *c) {
@@ -90,13 +91,15 @@ FA_PUBLIC int faas_dispatcher_new(struct faas_dispatcher **ret,
         d = calloc(1, sizeof(*d));
         if (!d)
                 return fa_error(-ENOMEM, "no memory for a dispatcher");
-        d->pid = getpid();
-        r = fa_cfg_functions(&d->table, c.functions);
+        r = fa_mark_new(&d->mark);
+        if (r == 0)
+                r = fa_cfg_functions(&d->table, c.functions);
         if (r == 0) {
                 c.functions = d->table;
                 r = fa_dispatcher_open(&d->shell, &c);
         }
         if (r) {
+                fa_mark_free(d->mark);
                 free(d->table);
                 free(d);
                 /* Where it was missing nobody knows, and an older text would mislead. */
@@ -109,7 +112,7 @@ FA_PUBLIC int faas_dispatcher_new(struct faas_dispatcher **ret,
 static int enter(const struct faas_dispatcher *d, const char *what) {
         if (!d)
                 return fa_error(-EINVAL, "%s: no dispatcher", what);
-        if (d->pid != getpid())
+        if (!fa_mark_here(d->mark))
                 return fa_error(FAAS_E_FORKED,
                                 "%s: the dispatcher belongs to the process that forked this one",
                                 what);
@@ -131,6 +134,7 @@ FA_PUBLIC struct faas_dispatcher *faas_dispatcher_free(struct faas_dispatcher *d
         if (!d)
                 return NULL;
         fa_dispatcher_close(d->shell);
+        fa_mark_free(d->mark);
         free(d->table);
         free(d);
         return NULL;

@@ -10,6 +10,7 @@
 #include <faas/worker.h>
 
 #include "api/cfg.h"
+#include "api/mark.h"
 #include "api/url.h"
 #include "base/error.h"
 #include "base/limits.h"
@@ -21,7 +22,7 @@
 struct faas_worker {
         struct fa_worker *shell;
         struct faas_function *table; /* a copy of the program's own */
-        pid_t pid;                   /* of the process that made it */
+        const uint64_t *mark;        /* of the process that made it */
 };
 
 static int check(const struct faas_worker_cfg *c) {
@@ -76,15 +77,18 @@ FA_PUBLIC int faas_worker_new(struct faas_worker **ret, const struct faas_worker
         r = w ? fa_url_dispatchers(&to, c.url ? c.url : DEFAULT_URL)
               : fa_error(-ENOMEM, "no memory for a worker");
         if (r == 0) {
-                w->pid = getpid();
-                r = fa_cfg_functions(&w->table, c.functions);
+                r = fa_mark_new(&w->mark);
+                if (r == 0)
+                        r = fa_cfg_functions(&w->table, c.functions);
         }
         if (r == 0)
                 r = open_shell(w, &c, &to);
         fa_url_deinit(&to);
         if (r) {
-                if (w)
+                if (w) {
+                        fa_mark_free(w->mark);
                         free(w->table);
+                }
                 free(w);
                 /* Where it was missing nobody knows, and an older text would mislead. */
                 return r == -ENOMEM ? fa_error(r, "no memory for a worker") : r;
@@ -96,7 +100,7 @@ FA_PUBLIC int faas_worker_new(struct faas_worker **ret, const struct faas_worker
 static int enter(const struct faas_worker *w, const char *what) {
         if (!w)
                 return fa_error(-EINVAL, "%s: no worker", what);
-        if (w->pid != getpid())
+        if (!fa_mark_here(w->mark))
                 return fa_error(FAAS_E_FORKED,
                                 "%s: the worker belongs to the process that forked this one", what);
         return 0;
@@ -117,6 +121,7 @@ FA_PUBLIC struct faas_worker *faas_worker_free(struct faas_worker *w) {
         if (!w)
                 return NULL;
         fa_worker_close(w->shell);
+        fa_mark_free(w->mark);
         free(w->table);
         free(w);
         return NULL;

@@ -17,6 +17,8 @@
 #include "wire/mp.h"
 #include "wire/table.h"
 
+#define SMALL_MAX 64 /* of a payload: what model/spec.c copies */
+
 struct decoder {
         struct fa_mp_reader r;
         struct fa_msg *m;
@@ -272,9 +274,60 @@ static int take_payload(struct fa_item *it, struct fa_blob *frame, size_t offset
         return 0;
 }
 
+/*
+ * Tasks' small payloads are not kept for long: a dispatcher copies them (model/spec.c), a worker
+ * has them until they have run.  So those of one message are in one piece of memory, which goes
+ * with the last of them.  Results may be kept for an hour, each for itself.
+ */
+struct small {
+        uint32_t *count; /* NULL: there is no such memory */
+        char *head;      /* of the next blob */
+        uint8_t *bytes;  /* of the next blob */
+};
+
+static bool is_small(const struct decoder *c, uint32_t i) {
+        return c->places[i].kind == FA_PAYLOAD_INLINE && c->places[i].len > 0 &&
+               c->places[i].len <= SMALL_MAX;
+}
+
+static int make_small(struct small *s, const struct decoder *c) {
+        const size_t heads = FA_MAX(sizeof(*s->count), _Alignof(struct fa_blob));
+        size_t n = 0;
+        size_t len = 0;
+
+        *s = (struct small){NULL, NULL, NULL};
+        if (c->m->type != FA_MSG_SUBMIT && c->m->type != FA_MSG_TASK)
+                return 0;
+        for (uint32_t i = 0; i < c->m->n_items; i++)
+                if (is_small(c, i)) {
+                        n++;
+                        len += c->places[i].len + 1; /* with a NUL */
+                }
+        if (n < 2)
+                return 0;
+        s->count = malloc(heads + n * FA_BLOB_INSIDE_SIZE + len);
+        if (!s->count)
+                return -ENOMEM;
+        *s->count = 0;
+        s->head = (char *)s->count + heads;
+        s->bytes = (uint8_t *)s->head + n * FA_BLOB_INSIDE_SIZE;
+        return 0;
+}
+
+static void take_small(struct small *s, struct fa_item *it, const uint8_t *p, size_t len) {
+        it->payload = (struct fa_blob *)(void *)s->head;
+        memcpy(s->bytes, p, len);
+        s->bytes[len] = '\0';
+        fa_blob_inside(it->payload, s->bytes, len, s->count);
+        ++*s->count;
+        s->head += FA_BLOB_INSIDE_SIZE;
+        s->bytes += len + 1;
+}
+
 /* The lengths in the items must account for every frame and every byte. */
 static int get_payloads(struct decoder *c, const struct fa_frames *frames) {
         struct fa_msg *m = c->m;
+        struct small small;
         size_t n_own = 0;
         size_t n_inline;
         size_t sum = 0;
@@ -295,18 +348,25 @@ static int get_payloads(struct decoder *c, const struct fa_frames *frames) {
         if (n_inline > 0 && fa_blob_len(frames->v[1]) != sum)
                 return bad(c, "the shared frame is not as long as the items say");
         own = 1 + n_inline;
+        r = make_small(&small, c);
         for (uint32_t i = 0; c->d->has_payload && i < m->n_items && !r; i++) {
                 const size_t len = c->places[i].len;
 
                 if (c->places[i].kind == FA_PAYLOAD_FRAME) {
-                        if (fa_blob_len(frames->v[own]) != len)
-                                return bad(c, "one is not as long as its item says");
-                        r = take_payload(&m->items[i], frames->v[own++], 0, len);
+                        r = fa_blob_len(frames->v[own]) != len
+                                    ? bad(c, "one is not as long as its item says")
+                                    : take_payload(&m->items[i], frames->v[own], 0, len);
+                        own++;
+                } else if (small.count && is_small(c, i)) {
+                        take_small(&small, &m->items[i], frames->v[n_inline]->p + offset, len);
+                        offset += len;
                 } else {
                         r = take_payload(&m->items[i], frames->v[n_inline], offset, len);
                         offset += len;
                 }
         }
+        if (small.count && *small.count == 0) /* it failed before the first of them */
+                free(small.count);
         return r;
 }
 
