@@ -24,6 +24,7 @@
 
 #define CHUNK 256
 #define IN_FLIGHT 4096
+#define IN_FLIGHT_BYTES (64u << 20) /* of large payloads: as many as keep everybody busy */
 
 struct options {
         const char *mode, *store, *fsync, *sleep;
@@ -39,14 +40,17 @@ static int fail(const char *what) {
 /* All n tasks, at most IN_FLIGHT at a time. */
 static int run_many(struct faas_client *c, const struct faas_task *task, unsigned n) {
         static struct faas_task tasks[CHUNK];
+        unsigned fit = (unsigned)(IN_FLIGHT_BYTES / (task->payload_len + 1));
+        unsigned in_flight = fit < IN_FLIGHT ? fit : IN_FLIGHT;
+        unsigned chunk = in_flight / 16 < 1 ? 1 : in_flight / 16;
         struct faas_result r = FAAS_RESULT_INIT;
         unsigned sent = 0, got = 0;
 
         for (int i = 0; i < CHUNK; i++)
                 tasks[i] = *task;
         while (got < n) {
-                while (sent < n && sent - got + CHUNK <= IN_FLIGHT) {
-                        unsigned k = n - sent < CHUNK ? n - sent : CHUNK;
+                while (sent < n && sent - got + chunk <= in_flight) {
+                        unsigned k = n - sent < chunk ? n - sent : chunk;
                         if (faas_submit_many(c, tasks, k, NULL, NULL))
                                 return fail("submit");
                         sent += k;
