@@ -9,7 +9,7 @@ extern "C" {
 #define FAAS_VERSION_MAJOR 0
 #define FAAS_VERSION_MINOR 3
 #define FAAS_VERSION_PATCH 0
-#define FAAS_VERSION_STRING "0.3.0"
+#define FAAS_VERSION_STRING "0.4.0"
 
 /**
  * faas_version() - the version of the library that is running
