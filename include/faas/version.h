@@ -7,7 +7,7 @@ extern "C" {
 #endif
 
 #define FAAS_VERSION_MAJOR 0
-#define FAAS_VERSION_MINOR 3
+#define FAAS_VERSION_MINOR 4
 #define FAAS_VERSION_PATCH 0
 #define FAAS_VERSION_STRING "0.4.0"
 
