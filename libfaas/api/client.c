@@ -112,12 +112,17 @@ int fa_client_turn(struct faas_client *c) {
 }
 
 void fa_client_sleep(struct faas_client *c, uint64_t until_ns) {
-        struct pollfd p = {.fd = fa_client_inner_fd(c), .events = POLLIN};
-        uint64_t at = FA_MIN(until_ns, deadline(c));
+        int ms = fa_poll_ms(FA_MIN(until_ns, deadline(c)), c->now_ns);
 
         /* A signal ends the wait early, which does no harm. */
-        if (!c->more)
-                (void)poll(&p, 1, fa_poll_ms(at, c->now_ns));
+        if (c->more)
+                return;
+        if (c->local) {
+                fa_local_wait(c->local, ms);
+        } else {
+                struct pollfd p = {.fd = fa_client_inner_fd(c), .events = POLLIN};
+                (void)poll(&p, 1, ms);
+        }
 }
 
 uint64_t fa_client_until(int timeout_ms) {

@@ -367,16 +367,31 @@ static void take_ready(struct fa_slots *s, const struct epoll_event *e) {
                 fa_pool_unwatch(s, slot);
 }
 
-/* Looks outside; true: there is something to take. */
-static bool look(struct fa_slots *s) {
+static void wait_ready(struct fa_slots *s, int timeout_ms) {
+        int n = epoll_wait(s->epoll, s->ready, FA_POOL_READY_MAX, timeout_ms);
+
         s->ready_done = 0;
-        s->n_ready = 0;
+        s->n_ready = n > 0 ? n : 0;
+}
+
+/* Looks outside; true: there is something to take.  Not again when all that was ready before has
+ * just been taken: what came since shows at the next call. */
+static bool look(struct fa_slots *s) {
+        bool was_all = s->n_ready > 0 && s->n_ready < FA_POOL_READY_MAX;
+
+        s->ready_done = s->n_ready = 0;
         if (s->state != FA_ZYGOTE_READY || !fa_list_empty(&s->want_kill) ||
             !fa_list_empty(&s->want_spawn))
                 (void)fa_pool_service(s);
-        int n = epoll_wait(s->epoll, s->ready, FA_POOL_READY_MAX, 0);
-        s->n_ready = n > 0 ? n : 0;
-        return n > 0;
+        else if (was_all)
+                return false;
+        wait_ready(s, 0);
+        return s->n_ready > 0;
+}
+
+void fa_slots_wait(struct fa_slots *s, int timeout_ms) {
+        if (s->ready_done == s->n_ready)
+                wait_ready(s, timeout_ms);
 }
 
 /* True: there is more of the slot to take, from its socket or from what was fetched. */

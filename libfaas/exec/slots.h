@@ -140,6 +140,12 @@ void fa_slots_kill(struct fa_slots *s, unsigned slot);
 int fa_slots_next(struct fa_slots *s, struct fa_slot_event *ret);
 
 /*
+ * Sleeps until there is something to read, timeout_ms (-1: no end) have passed, or a signal comes:
+ * as poll() on fa_slots_fd(), but fa_slots_next() then need not look again.
+ */
+void fa_slots_wait(struct fa_slots *s, int timeout_ms);
+
+/*
  * Level-triggered: readable when there is something to read, or when queued bytes can go on.  What
  * has been read but not yet been taken by fa_slots_next() it does not show: fa_slots_deadline()
  * does.

@@ -244,6 +244,10 @@ int fa_local_fd(const struct fa_local *l) {
         return fa_crew_fd(l->crew);
 }
 
+void fa_local_wait(struct fa_local *l, int timeout_ms) {
+        fa_crew_wait(l->crew, timeout_ms);
+}
+
 uint64_t fa_local_deadline(const struct fa_local *l) {
         uint64_t at = FA_MIN(fa_crew_deadline(l->crew), fa_store_deadline(l->store));
 

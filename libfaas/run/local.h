@@ -46,6 +46,7 @@ struct fa_cli *fa_local_cli(struct fa_local *l);
 /* Readable when a turn has something to read; and when one is due although it is not. */
 int fa_local_fd(const struct fa_local *l);
 uint64_t fa_local_deadline(const struct fa_local *l);
+void fa_local_wait(struct fa_local *l, int timeout_ms); /* sleeps until then, or as the fd says */
 
 /* For messages and tests: what can be run, and by whom. */
 const struct fa_slots *fa_local_slots(const struct fa_local *l);

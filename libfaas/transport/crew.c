@@ -199,6 +199,10 @@ int fa_crew_fd(const struct fa_crew *c) {
         return fa_slots_fd(c->slots);
 }
 
+void fa_crew_wait(struct fa_crew *c, int timeout_ms) {
+        fa_slots_wait(c->slots, timeout_ms);
+}
+
 struct fa_work *fa_crew_work(struct fa_crew *c) {
         return c->work;
 }
