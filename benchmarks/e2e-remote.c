@@ -7,12 +7,14 @@
  *   e2e-remote [--smoke] [--mode push|pull|local] [--store memory|redis|URL]
  *              [--fsync everysec|always|no] [--workers N] [--slots N] [--tasks N] [--single N]
  *              [--bytes N] [--sleep SECONDS] [--rounds N] [--mix N] [--heartbeat MS] [--tcp]
+ *              [--in-flight N]
  *
  * --store redis: in a redis-server of its own, on a unix socket, with an append-only file.
  * --workers: processes, of --slots each (local: the dispatcher has them all).  --sleep: instead,
  * --rounds (5) tasks of that length for each slot, from the first submit to the last result; --mix:
  * with so many no-ops for each of them, in random order.  Then no slot should be idle while a
- * task waits behind a long one: it takes as long as the sleeping alone.
+ * task waits behind a long one: it takes as long as the sleeping alone.  --in-flight: tasks without
+ * a result at a time (4,096); large payloads want few, or all of them lie in the dispatcher.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,12 +25,10 @@
 #include "programs.h"
 
 #define CHUNK 256
-#define IN_FLIGHT 4096
-#define IN_FLIGHT_BYTES (64u << 20) /* of large payloads: as many as keep everybody busy */
 
 struct options {
         const char *mode, *store, *fsync, *sleep;
-        unsigned workers, slots, tasks, single, bytes, rounds, mix, heartbeat_ms;
+        unsigned workers, slots, tasks, single, bytes, rounds, mix, heartbeat_ms, in_flight;
         int tcp;
 };
 
@@ -37,12 +37,11 @@ static int fail(const char *what) {
         return 1;
 }
 
-/* All n tasks, at most IN_FLIGHT at a time. */
-static int run_many(struct faas_client *c, const struct faas_task *task, unsigned n) {
+/* All n tasks, at most so many at a time, a quarter of that in each call. */
+static int
+run_many(struct faas_client *c, const struct faas_task *task, unsigned n, unsigned in_flight) {
+        const unsigned chunk = in_flight / 4 < CHUNK ? in_flight / 4 : CHUNK;
         static struct faas_task tasks[CHUNK];
-        unsigned fit = (unsigned)(IN_FLIGHT_BYTES / (task->payload_len + 1));
-        unsigned in_flight = fit < IN_FLIGHT ? fit : IN_FLIGHT;
-        unsigned chunk = in_flight / 16 < 1 ? 1 : in_flight / 16;
         struct faas_result r = FAAS_RESULT_INIT;
         unsigned sent = 0, got = 0;
 
@@ -153,7 +152,7 @@ static int measure(const struct options *o, const struct programs *p, struct faa
                 t = (struct faas_task){
                         .function = "sleep", .payload = o->sleep, .payload_len = strlen(o->sleep)};
                 start = programs_now();
-                if (o->mix ? run_mix(c, o, n) : run_many(c, &t, n))
+                if (o->mix ? run_mix(c, o, n) : run_many(c, &t, n, o->in_flight))
                         return 1;
                 printf("{\"bench\": \"e2e-remote\", \"mode\": \"%s\", \"store\": \"%s\", "
                        "\"workers\": %u, \"slots\": %u, \"heartbeat_ms\": %u, \"tasks\": %u, "
@@ -163,12 +162,12 @@ static int measure(const struct options *o, const struct programs *p, struct faa
                        o->sleep, programs_now() - start);
                 return 0;
         }
-        if (run_many(c, &t, o->tasks / 10 + 1)) /* warm */
+        if (run_many(c, &t, o->tasks / 10 + 1, o->in_flight)) /* warm */
                 return 1;
         redis = programs_cpu(p->redis.pid);
         dispatcher = programs_cpu(p->dispatchers[0]);
         start = programs_now();
-        if (run_many(c, &t, o->tasks))
+        if (run_many(c, &t, o->tasks, o->in_flight))
                 return 1;
         seconds = programs_now() - start;
         redis = cost(p->redis.pid, redis, o->tasks);
@@ -218,7 +217,7 @@ static int usage(void) {
                 "[--tasks N]\n"
                 "                  [--single N] [--bytes N] [--sleep SECONDS] [--rounds N] "
                 "[--mix N]\n"
-                "                  [--heartbeat MS] [--tcp]\n");
+                "                  [--heartbeat MS] [--in-flight N] [--tcp]\n");
         return 2;
 }
 
@@ -232,14 +231,20 @@ int main(int argc, char **argv) {
                             .single = 5000,
                             .bytes = 16,
                             .rounds = 5,
-                            .heartbeat_ms = 1000};
+                            .heartbeat_ms = 1000,
+                            .in_flight = 4096};
         const struct {
                 const char *name;
                 unsigned *to;
-        } numbers[] = {{"--workers", &o.workers}, {"--slots", &o.slots},
-                       {"--tasks", &o.tasks},     {"--single", &o.single},
-                       {"--bytes", &o.bytes},     {"--rounds", &o.rounds},
-                       {"--mix", &o.mix},         {"--heartbeat", &o.heartbeat_ms}};
+        } numbers[] = {{"--workers", &o.workers},
+                       {"--slots", &o.slots},
+                       {"--tasks", &o.tasks},
+                       {"--single", &o.single},
+                       {"--bytes", &o.bytes},
+                       {"--rounds", &o.rounds},
+                       {"--mix", &o.mix},
+                       {"--heartbeat", &o.heartbeat_ms},
+                       {"--in-flight", &o.in_flight}};
 
         const struct {
                 const char *name, **to;
@@ -277,5 +282,7 @@ int main(int argc, char **argv) {
                         return usage();
                 *numbers[k].to = (unsigned)strtoul(next, NULL, 10);
         }
+        if (o.in_flight < 4)
+                return usage();
         return run(&o);
 }
