@@ -14,6 +14,7 @@ const path = require("path");
 const load = createRequire(path.join(process.env.PEERS_MODULES || __dirname, "x.js"));
 const { Queue, QueueEvents, Worker } = load("bullmq");
 
+const SAMPLES_MIN = 20;
 const PAYLOAD = "0123456789abcdef";
 
 function options(argv) {
@@ -86,8 +87,8 @@ async function runOne(client, seconds) {
         for (let start = begin, end; ; start = end) {
                 await client.one();
                 end = now();
-                if (start - begin >= seconds / 10) times.push((end - start) * 1e6);
-                if (end - begin > seconds && times.length) break;
+                if (start > begin && start - begin >= seconds / 10) times.push((end - start) * 1e6);
+                if (end - begin > seconds && times.length >= SAMPLES_MIN) break;
         }
         times.sort((a, b) => a - b);
         const n = times.length;

@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#define SAMPLES_MIN 20
 #define SAMPLES_MAX 1000000
 #define TASKS_MAX 50000000
 
@@ -85,7 +86,7 @@ static int compare(const void *a, const void *b) {
         return (x > y) - (x < y);
 }
 
-/* One task after the other; the first tenth of the time warms up. */
+/* One task after the other; the first, and a tenth of the time, warm up. */
 static int run_one(const struct peer *peer, const struct peer_task *task, double seconds) {
         double *v = calloc(SAMPLES_MAX, sizeof(*v));
         double begin = now(), sum = 0;
@@ -99,9 +100,9 @@ static int run_one(const struct peer *peer, const struct peer_task *task, double
                         return 1;
                 }
                 end = now();
-                if (start - begin >= seconds / 10)
+                if (start > begin && start - begin >= seconds / 10)
                         sum += v[n++] = end - start;
-                if (end - begin > seconds && n > 0)
+                if (end - begin > seconds && n >= SAMPLES_MIN)
                         break;
         }
         qsort(v, n, sizeof(*v), compare);

@@ -3,6 +3,7 @@ import argparse
 import json
 import time
 
+SAMPLES_MIN = 20
 PAYLOAD = b"0123456789abcde\0"
 
 
@@ -22,15 +23,15 @@ def say(system, **what):
 
 
 def run_one(system, one, seconds):
-    """One task after the other; the first tenth of the time warms up."""
+    """One task after the other; the first, and a tenth of the time, warm up."""
     times = []
     begin = start = time.monotonic()
     while True:
         one()
         end = time.monotonic()
-        if start - begin >= seconds / 10:
+        if start > begin and start - begin >= seconds / 10:
             times.append(end - start)
-        if end - begin > seconds and times:
+        if end - begin > seconds and len(times) >= SAMPLES_MIN:
             break
         start = end
     times.sort()

@@ -14,6 +14,7 @@ import time
 
 LIBC = ctypes.CDLL(None)
 PR_SET_PDEATHSIG = 1
+PR_SET_CHILD_SUBREAPER = 36
 PATIENCE = 30
 
 
@@ -38,7 +39,29 @@ def die_with_parent():
     LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
+def adopt():
+    """From now on a program whose parent ends is a child of this process."""
+    LIBC.prctl(PR_SET_CHILD_SUBREAPER, 1)
+
+
+def end_children():
+    """Kills and reaps all children, and theirs, which become ours when those end."""
+    for _ in range(1000):
+        try:
+            with open(f"/proc/self/task/{os.getpid()}/children", encoding="ascii") as f:
+                for pid in f.read().split():
+                    os.kill(int(pid), signal.SIGKILL)
+                    os.waitpid(int(pid), 0)
+            os.waitpid(-1, os.WNOHANG)
+        except FileNotFoundError:
+            return
+        except ChildProcessError:
+            return
+
+
 class Place:
+    """One at a time: what is left when it ends is ended with it."""
+
     def __init__(self):
         self.programs = []
         self.dir = None
@@ -50,6 +73,7 @@ class Place:
     def __exit__(self, *_):
         for p in self.programs:
             self.kill(p)
+        end_children()
         shutil.rmtree(self.dir, ignore_errors=True)
 
     @staticmethod

@@ -101,10 +101,12 @@ def table(lines, systems, steady):
     return "\n".join(rows) + "\n"
 
 
-def weak_results(rounds, pairs, points):
+def weak_results(rounds, pairs, points, settings):
     """For each pair (ours, theirs): the median ratio at each point, and the mean over all with its bound."""
     for ours, theirs in pairs:
-        line = {"bench": "peers-weak", "ours": ours, "system": theirs, "rounds": len(rounds), "points": []}
+        line = {"bench": "peers-weak", "ours": ours, "system": theirs, "rounds": len(rounds),
+                "settings": {name: {**settings[name][0], "in_flight_each": settings[name][1]} for name in (ours, theirs)},
+                "points": []}
         means = []
         for r in rounds:
             both = [r[theirs, *p] / r[ours, *p] for p in points if (theirs, *p) in r and (ours, *p) in r]
@@ -118,7 +120,7 @@ def weak_results(rounds, pairs, points):
                     "ours_s": round(statistics.median(b[0] for b in both), 4),
                     "theirs_s": round(statistics.median(b[1] for b in both), 4),
                     "ratio": round(statistics.median(b[1] / b[0] for b in both), 3)})
-        if means:
+        if means:  # a round with a hole has none
             bound = lower_bound(means)
             line.update(geometric_mean=round(geometric_mean(means), 3),
                         lower_95=round(bound, 3) if bound else None,
@@ -132,10 +134,11 @@ def weak_table(lines):
         return ""
     heads = [f"{line['ours']} to {line['system']}" for line in lines]
     rows = ["| task | workers | " + " | ".join(heads) + " |", "|---|---:|" + "---:|" * len(heads)]
-    for i, p in enumerate(lines[0]["points"]):
-        cells = [f"{q['ours_s']:.3f} s to {q['theirs_s']:.3f} s: {q['ratio']:.3f}"
-                 for q in (line["points"][i] for line in lines)]
-        rows.append(f"| sleep {p['sleep_us'] / 1000:g} ms | {p['workers']} | " + " | ".join(cells) + " |")
+    by = [{(p["sleep_us"], p["workers"]): p for p in line["points"]} for line in lines]
+    for us, workers in sorted(set().union(*by)):
+        cells = [f"{p['ours_s']:.3f} s to {p['theirs_s']:.3f} s: {p['ratio']:.3f}" if p else ""
+                 for p in (points.get((us, workers)) for points in by)]
+        rows.append(f"| sleep {us / 1000:g} ms | {workers} | " + " | ".join(cells) + " |")
     def cell(value):
         return "" if value is None else f"{value:.3f}"
 

@@ -27,7 +27,7 @@ class System:
     steady = 64          # the second measure; None: not for this one
     packages = ()        # of Debian, for the message
     programs = ()        # that must be there
-    weak = False         # can take part in the weak scaling
+    weak = ()            # tasks in flight for each worker that the weak scaling tries, None: all; (): it takes no part
     wanted = {}          # how many times as fast ours is meant to be, by measure
 
     def __init__(self, build):
@@ -61,7 +61,7 @@ class System:
 
 
 class Ours(System):
-    weak = True
+    weak = (None, 16)
     store = None
 
     def missing(self):
@@ -100,7 +100,7 @@ class Push(Ours):
 
 
 class PushRedis(Ours):
-    name, store, weak = "push-redis", "redis", False
+    name, store, weak = "push-redis", "redis", ()
     programs, packages = ("redis-server",), ("redis-server",)
 
     def title(self):
@@ -144,7 +144,7 @@ class Gearmand(Compiled):
     programs, packages = ("gearmand",), ("gearman-job-server", "libgearman-dev")
     variants = [{"threads": 0}, {"threads": 1}, {"threads": 4}]
     in_flight = [64, 16, 256, 1024]
-    weak = True
+    weak = (16, None)
     wanted = {"many": 20}
 
     def start(self, at, variant, workers):
@@ -285,7 +285,7 @@ class BullMq(WithRedis):
 
 
 class Pool(System):
-    name, ours, weak = "pool", "local", True
+    name, ours, weak = "pool", "local", (None,)
     in_flight = [256, 64, 1024, 4096, 16]
     wanted = {"many": 1}
     programs = (PYTHON,)
@@ -305,7 +305,7 @@ class Pool(System):
 
 
 class PoolOne(Pool):
-    name, steady, weak = "pool-1", None, False
+    name, steady, weak = "pool-1", None, ()
     in_flight = [1]
     wanted = {"many": 40}
 

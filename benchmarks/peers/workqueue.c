@@ -8,10 +8,12 @@
  *   --connect PORT:N    a free port, and how many work_queue_worker of one core each
  */
 #include <cctools/work_queue.h>
+#include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -21,7 +23,11 @@
 
 extern char **environ;
 
+#define WORKERS_MAX 64
+
 static struct work_queue *queue;
+static pid_t workers[WORKERS_MAX];
+static int n_workers;
 
 static int start_worker(int port) {
         char text[16];
@@ -35,20 +41,25 @@ static int start_worker(int port) {
                         "100",
                         "--disk",
                         "100",
+                        "--workdir",
+                        ".",
                         "127.0.0.1",
                         text,
                         NULL};
-        pid_t pid;
 
         (void)snprintf(text, sizeof(text), "%d", port);
-        return posix_spawnp(&pid, argv[0], NULL, NULL, argv, environ)
+        return posix_spawnp(&workers[n_workers], argv[0], NULL, NULL, argv, environ)
                        ? peer_fail(argv[0], "cannot be started")
-                       : 0;
+                       : (n_workers++, 0);
 }
 
 static void close_client(void) {
         if (queue)
                 work_queue_delete(queue);
+        for (int i = 0; i < n_workers; i++) {
+                (void)kill(workers[i], SIGTERM);
+                (void)waitpid(workers[i], NULL, 0);
+        }
 }
 
 static int submit(const struct peer_task *task) {
@@ -81,7 +92,7 @@ static int open_client(const char *address) {
         struct work_queue_stats stats = {0};
         int port = 0, n = 1;
 
-        if (sscanf(address, "%d:%d", &port, &n) != 2)
+        if (sscanf(address, "%d:%d", &port, &n) != 2 || n > WORKERS_MAX)
                 return peer_fail(address, "not PORT:N");
         queue = work_queue_create(port);
         if (!queue)
