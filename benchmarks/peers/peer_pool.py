@@ -1,15 +1,20 @@
 #!/usr/bin/env python3
 """peer_pool.py - multiprocessing.Pool's part; --connect takes the number of its processes
 
---in-flight is the chunk size: Pool takes all tasks at once.  --window K instead keeps so many
-single tasks in flight.
+--in-flight is the chunk size: Pool takes all tasks at once.  With --window it is instead the number
+of single tasks in flight.
 """
+import itertools
 import multiprocessing
 import sys
 import threading
 import time
 
 import peer
+
+
+# Distinct objects: of one object many times over, pickle would send the first and short references.
+PAYLOADS = [b"%016d" % i for i in range(1 << 16)]
 
 
 def same(payload):
@@ -31,8 +36,8 @@ def main():
             assert pool.apply(same, (peer.PAYLOAD,)) == peer.PAYLOAD
 
         def chunks(n, chunk):
-            results = pool.imap_unordered(same, [peer.PAYLOAD] * n, chunksize=chunk)
-            assert sum(r == peer.PAYLOAD for r in results) == n
+            payloads = itertools.islice(itertools.cycle(PAYLOADS), n)
+            assert sum(map(len, pool.imap_unordered(same, payloads, chunksize=chunk))) == n * 16
 
         def windowed(n, in_flight):
             room = threading.Semaphore(in_flight)

@@ -286,7 +286,7 @@ class BullMq(WithRedis):
 
 class Pool(System):
     name, ours, weak = "pool", "local", (None,)
-    in_flight = [256, 64, 1024, 4096, 16]
+    in_flight = [1024, 256, 4096, 64]
     wanted = {"many": 1}
     programs = (PYTHON,)
 
