@@ -45,6 +45,7 @@ struct faas_client {
         bool more;         /* the last turn left something to read */
         int broken;        /* < 0: what every turn returns from now on */
         bool in_callback;  /* on_done is running */
+        bool polled;       /* the caller has asked for epoll_fd, and may sleep on it */
         int epoll_fd;      /* what the caller polls: the slots' or ports' fd, and these two */
         int timer_fd;      /* a turn is due */
         int event_fd;      /* a result waits, or c->more */

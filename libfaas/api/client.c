@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <sys/epoll.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
@@ -86,6 +87,8 @@ void fa_client_leave(struct faas_client *c) {
         bool signal = c->more || c->broken || fa_cli_has_done(c->cli);
         uint64_t one = 1;
 
+        if (!c->polled)
+                return;
         if (c->turned || (unsaid(c) && c->armed_ns > c->now_ns + UNSAID_NS))
                 arm(c);
         c->turned = false;
@@ -199,9 +202,23 @@ bool fa_client_deliver(struct faas_client *c) {
         return any;
 }
 
-FA_PUBLIC int faas_client_fd(const struct faas_client *c) {
+/* From now on somebody sleeps on it. */
+static int poll_from_now_on(struct faas_client *c) {
+        struct epoll_event ev = {.events = EPOLLIN};
+
+        if (epoll_ctl(c->epoll_fd, EPOLL_CTL_ADD, fa_client_inner_fd(c), &ev) < 0)
+                return fa_errno(errno, "faas_client_fd");
+        c->polled = c->turned = true;
+        fa_client_leave(c);
+        return 0;
+}
+
+FA_PUBLIC int faas_client_fd(struct faas_client *c) {
         /* A condition is positive, and would be taken for a descriptor. */
-        return fa_client_enter(c, "faas_client_fd") ? -EINVAL : c->epoll_fd;
+        if (fa_client_enter(c, "faas_client_fd"))
+                return -EINVAL;
+        int r = c->polled ? 0 : poll_from_now_on(c);
+        return r < 0 ? r : c->epoll_fd;
 }
 
 FA_PUBLIC int faas_client_process(struct faas_client *c) {

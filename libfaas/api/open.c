@@ -84,9 +84,7 @@ static int make_fds(struct faas_client *c) {
         c->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
         if (c->epoll_fd < 0 || c->timer_fd < 0 || c->event_fd < 0)
                 return fa_errno(errno, "no descriptors for the client");
-        r = watch(c, fa_client_inner_fd(c));
-        if (r == 0)
-                r = watch(c, c->timer_fd);
+        r = watch(c, c->timer_fd);
         return r ? r : watch(c, c->event_fd);
 }
 

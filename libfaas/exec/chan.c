@@ -1,90 +1,76 @@
 /*
  * chan.c - the host's end of one slot's channel
  *
- * Driven by slots.c.  Small tasks are copied into one run of bytes, so that a batch is one write;
- * large payloads are written from their blobs, and large results are read into theirs.  It never
- * blocks, never raises SIGPIPE, and believes no number that it has not compared with its own.
+ * Driven by slots.c.  A task is copied once, into the ring, where the slot reads it; a result once,
+ * into its blob.  It never blocks, and believes no number that it has not compared with its own.
  */
 #include "exec/chan.h"
 
 #include <errno.h>
 #include <stdlib.h>
-#include <sys/socket.h>
-#include <sys/uio.h>
-#include <unistd.h>
 
 #include <faas/error.h>
 
 #include "base/macros.h"
 
-#define COPY_MAX                                                                                   \
-        ((size_t)4096) /* a payload up to here is copied: cheaper than one more entry of a writev  \
-                        */
-#define BIG_MIN ((size_t)64 * 1024) /* a result from here on is read straight into its blob */
-#define COMPACT_MIN                                                                                \
-        ((size_t)64 * 1024) /* written bytes in front of a queue that is worth moving              \
-                             */
-#define IOV_MAX_ 64
+#define RELEASE_LEN (FA_RING_SIZE / 4) /* read bytes after which a busy slot gets its room back */
 
 static const uint8_t zeros[16];
 
 void fa_chan_init(struct fa_chan *c) {
-        *c = (struct fa_chan){.fd = -1};
+        *c = (struct fa_chan){.last_seq = 0};
 }
 
-void fa_chan_open(struct fa_chan *c, int fd, struct fa_control *control, uint32_t first_seq) {
-        c->fd = fd;
-        c->control = control;
+int fa_chan_open(struct fa_chan *c, int fd, uint32_t first_seq) {
+        int r = fa_channel_map(&c->channel, fd, false);
+
+        if (r < 0)
+                return r;
         c->last_seq = c->answered_seq = first_seq - 1;
-        atomic_store(&control->claim, fa_claim(first_seq - 1, first_seq - 1));
+        atomic_store(&c->channel.control->claim, fa_claim(first_seq - 1, first_seq - 1));
+        return 0;
 }
 
-/* Forgets the blobs from number n on. */
-static void cut_splices(struct fa_chan *c, size_t n) {
-        while (c->n_splices > n)
-                fa_blob_unref(c->splices[--c->n_splices].blob);
+static struct fa_chan_pending *pending_at(const struct fa_chan *c, size_t i) {
+        return &c->pending[(c->pending_head + i) & (c->pending_cap - 1)];
 }
 
-void fa_chan_hang_up(struct fa_chan *c) {
-        if (c->fd >= 0)
-                close(c->fd);
-        c->fd = -1;
+/* The payloads of those that are not wholly told are ours to give back. */
+static void drop_pending(struct fa_chan *c) {
+        for (size_t i = 0; i < c->n_pending; i++)
+                fa_blob_unref(pending_at(c, i)->payload);
+        c->n_pending = 0;
+}
+
+void fa_chan_forget(struct fa_chan *c) {
+        c->channel.control = NULL;
 }
 
 void fa_chan_close(struct fa_chan *c) {
-        fa_chan_hang_up(c);
-        while (c->splices_done < c->n_splices)
-                fa_blob_unref(c->splices[c->splices_done++].blob);
-        c->n_splices = c->splices_done = 0;
-        c->splice_sent = 0;
-        c->out_done = 0;
-        fa_buf_clear(&c->out);
-        fa_buf_clear(&c->in);
-        fa_buf_clear(&c->rescued);
-        c->rescued_done = 0;
+        fa_channel_unmap(&c->channel);
+        drop_pending(c);
         c->big = fa_blob_unref(c->big);
-        c->n_tasks = 0;
-        c->hello = false;
-        c->control = NULL;
+        c->big_have = 0;
+        c->released = 0;
+        c->n_tasks = c->tasks_head = c->pending_head = 0;
+        c->hello = c->armed = false;
 }
 
 void fa_chan_deinit(struct fa_chan *c) {
         fa_chan_close(c);
-        fa_buf_deinit(&c->out);
-        fa_buf_deinit(&c->in);
-        fa_buf_deinit(&c->rescued);
         free(c->tasks);
-        free(c->splices);
+        free(c->pending);
         fa_chan_init(c);
 }
 
-static struct fa_chan_task *task_at(const struct fa_chan *c, size_t i) {
+static uint32_t *task_at(const struct fa_chan *c, size_t i) {
         return &c->tasks[(c->tasks_head + i) & (c->tasks_cap - 1)];
 }
 
+/* Rings of a power of two: grown by laying them out from the front. */
 static int grow_tasks(struct fa_chan *c) {
         size_t cap = FA_MAX(c->tasks_cap * 2, 64);
-        struct fa_chan_task *v = malloc(cap * sizeof(*v));
+        uint32_t *v = malloc(cap * sizeof(*v));
 
         if (!v)
                 return -ENOMEM;
@@ -97,138 +83,140 @@ static int grow_tasks(struct fa_chan *c) {
         return 0;
 }
 
-static int grow_splices(struct fa_chan *c) {
-        size_t cap = FA_MAX(c->splices_cap * 2, 8);
-        struct fa_chan_splice *v = realloc(c->splices, cap * sizeof(*v));
+static int grow_pending(struct fa_chan *c) {
+        size_t cap = FA_MAX(c->pending_cap * 2, 8);
+        struct fa_chan_pending *v = malloc(cap * sizeof(*v));
 
         if (!v)
                 return -ENOMEM;
-        c->splices = v;
-        c->splices_cap = cap;
+        for (size_t i = 0; i < c->n_pending; i++)
+                v[i] = *pending_at(c, i);
+        free(c->pending);
+        c->pending = v;
+        c->pending_cap = cap;
+        c->pending_head = 0;
         return 0;
 }
 
-/* Moves what is still to be written to the front, when there is enough in front of it. */
-static void compact(struct fa_chan *c) {
-        if (c->out_done < COMPACT_MIN || c->out_done < c->out.len / 2)
-                return;
-        fa_buf_drop(&c->out, c->out_done);
-        c->out_base += c->out_done;
-        c->out_done = 0;
-}
-
-int fa_chan_queue(struct fa_chan *c, const struct fa_slot_task *t) {
+/* The frame up to its payload; returns how long that is. */
+static uint32_t make_head(uint8_t *to, const struct fa_slot_task *t, uint32_t seq) {
         size_t name_len = strlen(t->function);
         size_t name_room = FA_TASK_NAME_ROOM(name_len);
         size_t payload_len = fa_blob_len(t->payload);
-        bool copy = payload_len <= COPY_MAX;
         assert(name_len >= 1 && name_len <= FA_NAME_MAX && payload_len <= FA_PAYLOAD_MAX);
-        struct fa_frame f = {.len = (uint32_t)(16 + name_room + payload_len),
-                             .type = FA_FRAME_TASK,
-                             .aux = (uint16_t)name_len,
-                             .seq = c->last_seq + 1,
-                             .arg = t->timeout_ms};
-        size_t pad = FA_TASK_PAD(f.len);
-        size_t head = FA_FRAME_LEN + 16 + name_room;
+        const struct fa_frame f = {.len = (uint32_t)(16 + name_room + payload_len),
+                                   .type = FA_FRAME_TASK,
+                                   .aux = (uint16_t)name_len,
+                                   .seq = seq,
+                                   .arg = t->timeout_ms};
+
+        fa_frame_put(to, &f);
+        memcpy(to + FA_FRAME_LEN, t->id->b, 16);
+        memset(to + FA_FRAME_LEN + 16 + name_room - 16, 0, 16);
+        memcpy(to + FA_FRAME_LEN + 16, t->function, name_len);
+        return (uint32_t)(FA_FRAME_LEN + 16 + name_room);
+}
+
+/* One of the three parts of a frame, as far as there is room; p->done: how much of all is there. */
+static void
+put_part(struct fa_ring *r, struct fa_chan_pending *p, size_t from, const void *part, size_t len) {
+        size_t skip = p->done - from;
+        uint32_t room;
+
+        if (p->done < from || skip >= len)
+                return;
+        room = fa_ring_room(r, (uint32_t)(len - skip));
+        if (room > FA_RING_SIZE)
+                return; /* broken: that shows at the next flush */
+        room = (uint32_t)FA_MIN(len - skip, room);
+        fa_ring_put(r, (const uint8_t *)part + skip, room);
+        p->done += room;
+}
+
+/* True: all of it is in the ring.  One that the ring can hold goes in as a whole or not at all. */
+static bool put_task(struct fa_ring *r, struct fa_chan_pending *p) {
+        size_t len = fa_blob_len(p->payload);
+        size_t pad = FA_TASK_PAD(p->head_len + len - FA_FRAME_LEN);
+        size_t all = p->head_len + len + pad;
+
+        if (all <= FA_RING_SIZE && fa_ring_room(r, (uint32_t)all) < all)
+                return false;
+        put_part(r, p, 0, p->head, p->head_len);
+        put_part(r, p, p->head_len, fa_blob_ptr(p->payload), len);
+        put_part(r, p, p->head_len + len, zeros, pad);
+        return p->done == all;
+}
+
+int fa_chan_queue(struct fa_chan *c, const struct fa_slot_task *t) {
+        struct fa_chan_pending now;
 
         if ((c->n_tasks == c->tasks_cap && grow_tasks(c) < 0) ||
-            (!copy && c->n_splices == c->splices_cap && grow_splices(c) < 0))
+            (c->n_pending == c->pending_cap && grow_pending(c) < 0))
                 return -ENOMEM;
-        compact(c);
-        uint8_t *p = fa_buf_room(&c->out, head + (copy ? payload_len : 0) + pad);
-        if (!p) {
-                c->out.failed = false; /* what is queued is whole */
-                return -ENOMEM;
-        }
-
+        now.seq = ++c->last_seq;
+        now.done = 0;
+        now.payload = t->payload;
+        now.head_len = make_head(now.head, t, now.seq);
         c->n_tasks++;
-        *task_at(c, c->n_tasks - 1) = (struct fa_chan_task){
-                f.seq, c->splice_base + (uint32_t)c->n_splices, c->out_base + c->out.len};
-        c->last_seq = f.seq;
-        fa_frame_put(p, &f);
-        memcpy(p + FA_FRAME_LEN, t->id->b, 16);
-        memset(p + FA_FRAME_LEN + 16 + name_room - 16, 0, 16);
-        memcpy(p + FA_FRAME_LEN + 16, t->function, name_len);
-        p += head;
-        c->out.len += head;
-        if (copy) {
-                if (payload_len > 0)
-                        memcpy(p, fa_blob_ptr(t->payload), payload_len);
-                p += payload_len;
-                c->out.len += payload_len;
-        } else {
-                c->splices[c->n_splices++] =
-                        (struct fa_chan_splice){fa_blob_ref(t->payload), c->out_base + c->out.len};
-        }
-        memcpy(p, zeros, pad);
-        c->out.len += pad;
+        *task_at(c, c->n_tasks - 1) = now.seq;
+        /* A broken ring shows at the flush. */
+        if (c->n_pending == 0 && fa_ring_room(&c->channel.tasks, 1) <= FA_RING_SIZE &&
+            put_task(&c->channel.tasks, &now))
+                return 0;
+        now.payload = fa_blob_ref(now.payload);
+        c->n_pending++;
+        *pending_at(c, c->n_pending - 1) = now;
         return 0;
 }
 
-/* What is to be written next, in order; returns the number of entries. */
-static size_t gather(const struct fa_chan *c, struct iovec *iov) {
-        size_t n = 0;
-        size_t pos = c->out_done;
-        size_t skip = c->splice_sent;
+/* Into the ring what it takes. */
+static int put_pending(struct fa_chan *c) {
+        struct fa_ring *r = &c->channel.tasks;
 
-        for (size_t i = c->splices_done; i < c->n_splices && n + 2 <= IOV_MAX_ - 1; i++) {
-                const struct fa_chan_splice *sp = &c->splices[i];
-                size_t at = (size_t)(sp->at - c->out_base);
+        if (c->n_pending > 0 && fa_ring_room(r, FA_RING_SIZE) > FA_RING_SIZE)
+                return FAAS_E_PROTO;
+        while (c->n_pending > 0) {
+                struct fa_chan_pending *p = pending_at(c, 0);
 
-                if (at > pos)
-                        iov[n++] = (struct iovec){c->out.p + pos, at - pos};
-                pos = at;
-                iov[n++] = (struct iovec){(uint8_t *)fa_unconst(fa_blob_ptr(sp->blob)) + skip,
-                                          fa_blob_len(sp->blob) - skip};
-                skip = 0;
-                if (i + 1 < c->n_splices && n + 2 > IOV_MAX_ - 1)
-                        return n;
-        }
-        if (c->out.len > pos)
-                iov[n++] = (struct iovec){c->out.p + pos, c->out.len - pos};
-        return n;
-}
-
-/* The socket took n bytes more. */
-static void written(struct fa_chan *c, size_t n) {
-        while (c->splices_done < c->n_splices) {
-                struct fa_chan_splice *sp = &c->splices[c->splices_done];
-                size_t before = FA_MIN(n, (size_t)(sp->at - c->out_base) - c->out_done);
-
-                c->out_done += before;
-                n -= before;
-                size_t part = FA_MIN(n, fa_blob_len(sp->blob) - c->splice_sent);
-                c->splice_sent += part;
-                n -= part;
-                if (c->splice_sent < fa_blob_len(sp->blob))
-                        return;
-                fa_blob_unref(sp->blob);
-                c->splice_sent = 0;
-                c->splices_done++;
-        }
-        c->out_done += n;
-        c->splice_base += (uint32_t)c->n_splices;
-        c->n_splices = c->splices_done = 0;
-        if (c->out_done == c->out.len) {
-                c->out_base += c->out.len;
-                c->out.len = c->out_done = 0;
-        }
-}
-
-int fa_chan_write(struct fa_chan *c) {
-        while (c->out_done < c->out.len || c->splices_done < c->n_splices) {
-                struct iovec iov[IOV_MAX_];
-                struct msghdr msg = {.msg_iov = iov, .msg_iovlen = gather(c, iov)};
-                ssize_t n = sendmsg(c->fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
-
-                if (n < 0 && errno == EINTR)
-                        continue;
-                if (n < 0)
-                        return errno == EAGAIN || errno == ENOBUFS || errno == ENOMEM ? FAAS_E_AGAIN
-                                                                                      : FAAS_E_GONE;
-                written(c, (size_t)n);
+                if (!put_task(r, p))
+                        return FAAS_E_AGAIN;
+                fa_blob_unref(p->payload);
+                c->pending_head = (c->pending_head + 1) & (c->pending_cap - 1);
+                c->n_pending--;
         }
         return 0;
+}
+
+static void tell(struct fa_ring *r) {
+        fa_ring_tell(r);
+        if (fa_ring_wake_reader(r))
+                fa_channel_wake(&r->counts->head);
+}
+
+int fa_chan_flush(struct fa_chan *c) {
+        struct fa_ring *r = &c->channel.tasks;
+        int result = put_pending(c);
+
+        tell(r);
+        if (result != FAAS_E_AGAIN)
+                return result;
+        /* The mark, and one more look: the slot may have read all before it could see it. */
+        atomic_store_explicit(&r->counts->writer_waits, 1, memory_order_relaxed);
+        atomic_thread_fence(memory_order_seq_cst);
+        result = put_pending(c);
+        tell(r);
+        return result;
+}
+
+void fa_chan_arm(struct fa_chan *c) {
+        if (!c->channel.control)
+                return;
+        c->armed = true;
+        atomic_store_explicit(&c->channel.results.counts->reader_waits, 1, memory_order_relaxed);
+}
+
+bool fa_chan_is_ready(struct fa_chan *c) {
+        return c->channel.control && fa_ring_ready(&c->channel.results, 1) > 0;
 }
 
 /* Is this what an honest slot can have claimed: the last task with a result, or one without? */
@@ -236,9 +224,42 @@ static bool may_be_claimed(const struct fa_chan *c, uint32_t seq) {
         if (seq == c->answered_seq)
                 return true;
         for (size_t i = 0; i < c->n_tasks; i++)
-                if (task_at(c, i)->seq == seq)
+                if (*task_at(c, i) == seq)
                         return true;
         return false;
+}
+
+int fa_chan_recall(struct fa_chan *c, uint32_t *ret_seq) {
+        uint32_t claimed = fa_control_revoke(c->channel.control, c->last_seq);
+
+        if (!may_be_claimed(c, claimed))
+                return FAAS_E_PROTO;
+        while (c->n_tasks > 0 && fa_seq_after(*task_at(c, c->n_tasks - 1), claimed)) {
+                uint32_t seq = *task_at(c, --c->n_tasks);
+
+                /* Not a byte of it is written: it need not be. */
+                if (c->n_pending > 0 && pending_at(c, c->n_pending - 1)->seq == seq &&
+                    pending_at(c, c->n_pending - 1)->done == 0)
+                        fa_blob_unref(pending_at(c, --c->n_pending)->payload);
+        }
+        *ret_seq = claimed;
+        return 0;
+}
+
+bool fa_chan_culprit(struct fa_chan *c, bool broken, uint32_t *ret_seq) {
+        uint32_t claimed;
+
+        if (!c->channel.control || c->n_tasks == 0)
+                return false;
+        claimed = fa_control_revoke(c->channel.control, c->last_seq);
+        if (claimed == c->answered_seq)
+                return false;
+        /*
+         * If page or channel has been written over, the oldest task is the likeliest to have done
+         * it: the slot may have gone on until we noticed.
+         */
+        *ret_seq = broken || !may_be_claimed(c, claimed) ? *task_at(c, 0) : claimed;
+        return true;
 }
 
 /* Is this the header of a result that a slot may give? */
@@ -257,120 +278,11 @@ static bool is_result(const struct fa_frame *f) {
         }
 }
 
-/* Are these whole results of tasks without one, in order?  So there is no end of them either. */
-static bool are_results(const struct fa_chan *c, const uint8_t *p, size_t len) {
-        size_t task = 0;
-        size_t pos = 0;
-
-        while (pos < len) {
-                struct fa_frame f;
-
-                if (len - pos < FA_FRAME_LEN)
-                        return false;
-                fa_frame_get(&f, p + pos);
-                pos += FA_FRAME_LEN;
-                if (!is_result(&f) || f.len > len - pos)
-                        return false;
-                pos += f.len;
-                while (task < c->n_tasks && task_at(c, task)->seq != f.seq)
-                        task++;
-                if (task++ == c->n_tasks)
-                        return false;
-        }
-        return true;
-}
-
-/* Makes room in advance, so that nothing is taken from the shelf that cannot be kept. */
-static int prepare_rescue(struct fa_chan *c) {
-        fa_buf_drop(&c->rescued, c->rescued_done);
-        c->rescued_done = 0;
-        if (fa_buf_room(&c->rescued, FA_SHELF_LEN))
-                return 0;
-        c->rescued.failed = false; /* what is there is whole */
-        return -ENOMEM;
-}
-
-/* It is as large as the shelf and seldom used. */
-static void drop_empty(struct fa_chan *c) {
-        if (c->rescued_done < c->rescued.len)
-                return;
-        fa_buf_deinit(&c->rescued);
-        c->rescued_done = 0;
-}
-
-/* 0; FAAS_E_PROTO what was there makes no sense, and is forgotten. */
-static int rescue(struct fa_chan *c) {
-        size_t len = 0;
-
-        if (fa_shelf_take(&c->control->shelf, c->rescued.p + c->rescued.len, &len) != 0)
-                return FAAS_E_PROTO;
-        /* All of them anew: what came before must not come again. */
-        if (!are_results(c, c->rescued.p, c->rescued.len + len))
-                return FAAS_E_PROTO;
-        c->rescued.len += len;
-        drop_empty(c);
-        return 0;
-}
-
-void fa_chan_rescue(struct fa_chan *c) {
-        if (c->control && c->hello && prepare_rescue(c) == 0)
-                (void)rescue(c);
-}
-
-bool fa_chan_has_rescued(const struct fa_chan *c) {
-        struct fa_frame f;
-
-        if (c->rescued_done == c->rescued.len || c->big || !c->hello || c->n_tasks == 0)
-                return false;
-        fa_frame_get(&f, c->rescued.p + c->rescued_done);
-        return f.seq == task_at(c, 0)->seq;
-}
-
-int fa_chan_recall(struct fa_chan *c, uint32_t *ret_seq) {
-        int r = prepare_rescue(c);
-
-        if (r < 0)
-                return r;
-        /* First, so that nothing new is begun while we look, which might be finished then. */
-        uint32_t claimed = fa_control_revoke(c->control, c->last_seq);
-        if (!may_be_claimed(c, claimed))
-                return FAAS_E_PROTO;
-        while (c->n_tasks > 0) {
-                const struct fa_chan_task *t = task_at(c, c->n_tasks - 1);
-
-                if (!fa_seq_after(t->seq, claimed))
-                        break;
-                if (t->at >= c->out_base + c->out_done && t->at < c->out_base + c->out.len) {
-                        /* Not a byte of it is written: it need not be. */
-                        cut_splices(c, t->splice - c->splice_base);
-                        c->out.len = (size_t)(t->at - c->out_base);
-                }
-                c->n_tasks--;
-        }
-        r = rescue(c);
-        if (r == 0)
-                *ret_seq = claimed;
-        return r;
-}
-
-bool fa_chan_culprit(struct fa_chan *c, bool broken, uint32_t *ret_seq) {
-        uint32_t claimed = fa_control_revoke(c->control, c->last_seq);
-
-        if (claimed == c->answered_seq || c->n_tasks == 0)
-                return false;
-        /*
-         * If page or channel has been written over, the oldest task is the likeliest to have done
-         * it: the slot may have gone on until we noticed.
-         */
-        *ret_seq = broken || !may_be_claimed(c, claimed) ? task_at(c, 0)->seq : claimed;
-        return true;
-}
-
 /* Is this the header of the frame that may come now? */
 static bool frame_fits(const struct fa_chan *c, const struct fa_frame *f) {
         if (f->type == FA_FRAME_HELLO)
                 return !c->hello && f->len == 0 && f->seq == FA_CHANNEL_VERSION;
-        return is_result(f) && c->hello && c->n_tasks > 0 && f->seq == task_at(c, 0)->seq;
+        return is_result(f) && c->hello && c->n_tasks > 0 && f->seq == *task_at(c, 0);
 }
 
 static void answered(struct fa_chan *c, struct fa_slot_event *ev, const struct fa_frame *f) {
@@ -385,109 +297,77 @@ static void answered(struct fa_chan *c, struct fa_slot_event *ev, const struct f
         c->n_tasks--;
 }
 
-/* Begins a result that is read into its blob. */
-static int begin_big(struct fa_chan *c, struct fa_chan_input *in, const struct fa_frame *f) {
-        if (fa_blob_new_uninit(&c->big, &c->big_p, f->len) < 0)
-                return -ENOMEM;
-        c->big_have = in->len - in->pos - FA_FRAME_LEN;
-        memcpy(c->big_p, in->p + in->pos + FA_FRAME_LEN, c->big_have);
-        in->pos = in->len;
-        return FAAS_E_AGAIN;
+static void release(struct fa_chan *c) {
+        struct fa_ring *r = &c->channel.results;
+
+        if (c->released == r->pos)
+                return;
+        c->released = r->pos;
+        fa_ring_release(r);
+        if (fa_ring_wake_writer(r))
+                fa_channel_wake(&r->counts->tail);
 }
 
-static int keep_rest(struct fa_chan *c, struct fa_chan_input *in) {
-        fa_buf_put(&c->in, in->p + in->pos, in->len - in->pos);
-        in->pos = in->len;
-        return c->in.failed ? -ENOMEM : FAAS_E_AGAIN;
+/* More of a result that comes in pieces. */
+static int next_piece(struct fa_chan *c, struct fa_slot_event *ev) {
+        struct fa_ring *r = &c->channel.results;
+        size_t left = c->big->len - c->big_have;
+        uint32_t n = fa_ring_ready(r, 1);
+
+        if (n > FA_RING_SIZE)
+                return FAAS_E_PROTO;
+        n = (uint32_t)FA_MIN(left, n);
+        fa_ring_get(r, c->big_p + c->big_have, n);
+        c->big_have += n;
+        release(c);
+        if (n < left)
+                return FAAS_E_AGAIN;
+        const struct fa_frame done = {.seq = *task_at(c, 0)};
+        answered(c, ev, &done);
+        ev->outcome.payload = fa_steal(c->big);
+        c->big_have = 0;
+        return 0;
 }
 
-static int
-answer(struct fa_chan *c, struct fa_slot_event *ev, const struct fa_frame *f, const uint8_t *body) {
+static int take_frame(struct fa_chan *c, struct fa_slot_event *ev, const struct fa_frame *f) {
+        struct fa_ring *r = &c->channel.results;
+
+        if (f->type == FA_FRAME_HELLO) {
+                r->pos += FA_FRAME_LEN;
+                c->hello = true;
+                ev->kind = FA_SLOT_UP;
+                ev->seq = f->arg;
+                return 0;
+        }
+        if (FA_FRAME_LEN + f->len > FA_RING_SIZE) {
+                if (fa_blob_new_uninit(&c->big, &c->big_p, f->len) < 0)
+                        return -ENOMEM;
+                r->pos += FA_FRAME_LEN;
+                return next_piece(c, ev);
+        }
+        /* What fits is told as a whole. */
+        if (fa_ring_ready(r, FA_FRAME_LEN + f->len) < FA_FRAME_LEN + f->len)
+                return FAAS_E_PROTO;
+        const uint8_t *body = fa_ring_at(r) + FA_FRAME_LEN;
+        r->pos += FA_FRAME_LEN + f->len;
         answered(c, ev, f);
         return fa_blob_new(f->flags ? &ev->outcome.text : &ev->outcome.payload, body, f->len);
 }
 
-static int next_rescued(struct fa_chan *c, struct fa_slot_event *ev) {
-        const uint8_t *p = c->rescued.p + c->rescued_done;
+int fa_chan_next(struct fa_chan *c, struct fa_slot_event *ev) {
+        struct fa_ring *r = &c->channel.results;
         struct fa_frame f;
+        uint32_t n;
 
-        fa_frame_get(&f, p);
-        c->rescued_done += FA_FRAME_LEN + f.len;
-        int r = answer(c, ev, &f, p + FA_FRAME_LEN);
-        drop_empty(c);
-        return r;
-}
-
-int fa_chan_next(struct fa_chan *c, struct fa_chan_input *in, struct fa_slot_event *ev) {
-        struct fa_frame f;
-
-        /*
-         * In the order of their numbers, and so in the order in which they were made: what was
-         * written before is older, what the slot writes afterwards is younger.
-         */
-        if (fa_chan_has_rescued(c))
-                return next_rescued(c, ev);
-        if (c->big && c->big_have == c->big->len) {
-                struct fa_frame done = {.seq = task_at(c, 0)->seq};
-
-                answered(c, ev, &done);
-                ev->outcome.payload = fa_steal(c->big);
-                return 0;
-        }
-        if (in->pos == in->len)
+        if (c->big)
+                return next_piece(c, ev);
+        n = fa_ring_ready(r, FA_FRAME_LEN);
+        if (n == 0 || r->pos - c->released >= RELEASE_LEN)
+                release(c);
+        if (n == 0)
                 return FAAS_E_AGAIN;
-        if (in->len - in->pos < FA_FRAME_LEN)
-                return keep_rest(c, in);
-        fa_frame_get(&f, in->p + in->pos);
-        if (!frame_fits(c, &f))
+        if (n < FA_FRAME_LEN || n > FA_RING_SIZE)
                 return FAAS_E_PROTO;
-        if (in->len - in->pos - FA_FRAME_LEN < f.len)
-                return f.len >= BIG_MIN ? begin_big(c, in, &f) : keep_rest(c, in);
-
-        const uint8_t *body = in->p + in->pos + FA_FRAME_LEN;
-        in->pos += FA_FRAME_LEN + f.len;
-        if (f.type == FA_FRAME_HELLO) {
-                c->hello = true;
-                ev->kind = FA_SLOT_UP;
-                ev->seq = f.arg;
-                return 0;
-        }
-        return answer(c, ev, &f, body);
-}
-
-int fa_chan_read(struct fa_chan *c, struct fa_chan_input *in) {
-        size_t left = 0;
-        uint8_t *to;
-        size_t room;
-
-        if (c->big) {
-                to = c->big_p + c->big_have;
-                room = c->big->len - c->big_have;
-        } else {
-                left = c->in.len;
-                if (left > 0)
-                        memcpy(in->p, c->in.p, left);
-                fa_buf_clear(&c->in);
-                to = in->p + left;
-                room = FA_CHAN_SCRATCH - left;
-        }
-
-        ssize_t n;
-        do {
-                n = recv(c->fd, to, room, MSG_DONTWAIT);
-        } while (n < 0 && errno == EINTR);
-        if (n <= 0) {
-                int r = n < 0 && errno == EAGAIN ? FAAS_E_AGAIN : FAAS_E_GONE;
-
-                fa_buf_put(&c->in, in->p, left);
-                return r;
-        }
-        if (c->big) {
-                c->big_have += (size_t)n;
-                in->pos = in->len = 0;
-        } else {
-                in->pos = 0;
-                in->len = left + (size_t)n;
-        }
-        return 0;
+        fa_frame_get(&f, fa_ring_at(r));
+        return frame_fits(c, &f) ? take_frame(c, ev, &f) : FAAS_E_PROTO;
 }

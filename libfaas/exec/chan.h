@@ -1,8 +1,8 @@
 /*
- * chan.h - the host's end of one slot's channel: tasks queued and written, results read and checked
+ * chan.h - the host's end of one slot's channel: tasks written, results read and checked
  *
- * Knows frames and numbers, not processes.  Whatever comes in is a stranger's: the first byte that
- * does not fit ends the channel (FAAS_E_PROTO), never the host.
+ * Knows frames and rings, not processes.  Whatever comes in is a stranger's: the first byte or
+ * count that does not fit ends the channel (FAAS_E_PROTO), never the host.
  */
 #pragma once
 
@@ -10,87 +10,80 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/buf.h"
 #include "exec/channel.h"
 #include "exec/slots.h"
 
-#define FA_CHAN_SCRATCH ((size_t)256 * 1024)
+/* Header, id and name of a TASK, before its payload. */
+#define FA_CHAN_HEAD_MAX (FA_FRAME_LEN + 16u + FA_TASK_NAME_ROOM(FA_NAME_MAX))
 
-/* A task without a result. */
-struct fa_chan_task {
+/* A task for which the ring had no room yet. */
+struct fa_chan_pending {
+        struct fa_blob *payload;
         uint32_t seq;
-        uint32_t splice; /* number of blobs queued before it */
-        uint64_t at;     /* copied bytes queued before it */
-};
-
-/* A payload that is written from where it is, behind copied byte number at. */
-struct fa_chan_splice {
-        struct fa_blob *blob;
-        uint64_t at;
+        uint32_t head_len;
+        uint32_t done; /* bytes of the frame that are in the ring */
+        uint8_t head[FA_CHAN_HEAD_MAX];
 };
 
 struct fa_chan {
-        int fd; /* -1: closed */
-        struct fa_control *control;
-        uint32_t last_seq;     /* of the last task queued */
-        uint32_t answered_seq; /* of the last one with a result */
+        struct fa_channel channel; /* not mapped: closed */
+        uint32_t last_seq;         /* of the last task queued */
+        uint32_t answered_seq;     /* of the last one with a result */
+        uint32_t released;         /* results read up to here are given back */
 
-        /* Tasks without a result, oldest first: a ring. */
-        struct fa_chan_task *tasks;
+        /* Numbers of the tasks without a result, oldest first: a ring. */
+        uint32_t *tasks;
         size_t tasks_cap, tasks_head, n_tasks;
 
-        /* Way out: copied bytes, and between them the blobs that were too large to copy. */
-        struct fa_buf out;
-        size_t out_done;   /* bytes of out.p that are written */
-        uint64_t out_base; /* number of the byte at out.p */
-        struct fa_chan_splice *splices;
-        size_t splices_cap, splices_done, n_splices;
-        uint32_t splice_base; /* number of the blob at splices[0] */
-        size_t splice_sent;   /* bytes of splices[splices_done] that are written */
+        /* Those of them, the youngest, that are not in the ring. */
+        struct fa_chan_pending *pending;
+        size_t pending_cap, pending_head, n_pending;
 
-        /* Way in: what a read left of an unfinished frame, or a large result on its way. */
-        struct fa_buf in;
+        /* A result that comes in pieces. */
         struct fa_blob *big;
         uint8_t *big_p;
         size_t big_have;
         bool hello; /* came */
-
-        /* Results that were fetched from the shelf: checked, each due when its task is the oldest.
-         */
-        struct fa_buf rescued;
-        size_t rescued_done;
-};
-
-/* What one read brought: frames of one channel at a time, in memory that all channels share. */
-struct fa_chan_input {
-        uint8_t *p;
-        size_t pos, len;
+        bool armed; /* the slot may ring the bell once */
 };
 
 void fa_chan_init(struct fa_chan *c); /* closed, nothing queued */
-void fa_chan_open(struct fa_chan *c, int fd, struct fa_control *control, uint32_t first_seq);
-void fa_chan_hang_up(struct fa_chan *c); /* closes the socket, knows the tasks still */
-void fa_chan_close(struct fa_chan *c);   /* the control page is the caller's */
+
+/* Maps the memory behind fd, which stays the caller's. 0 or a negated errno. */
+int fa_chan_open(struct fa_chan *c, int fd, uint32_t first_seq);
+void fa_chan_close(struct fa_chan *c);
 void fa_chan_deinit(struct fa_chan *c);
 
-/* 0 or -ENOMEM (then nothing is queued). */
+/* In a fork of the host, which has never had the memory: forgets it. */
+void fa_chan_forget(struct fa_chan *c);
+
+/* 0 or -ENOMEM (then nothing is queued).  The slot sees it after fa_chan_flush(). */
 int fa_chan_queue(struct fa_chan *c, const struct fa_slot_task *t);
 
-/* 0 all is written; FAAS_E_AGAIN the socket is full; FAAS_E_GONE nobody reads any more. */
-int fa_chan_write(struct fa_chan *c);
+/*
+ * Tells the slot what is queued, and wakes it.  0 all is told; FAAS_E_AGAIN the ring is full, the
+ * slot rings the bell when there is room again; FAAS_E_PROTO the page is broken.
+ */
+int fa_chan_flush(struct fa_chan *c);
+
+/* Before the host sleeps: the slot is to ring the bell.  Then, behind a full barrier: is there
+ * something to do already? */
+void fa_chan_arm(struct fa_chan *c);
+bool fa_chan_is_ready(struct fa_chan *c);
+
+/* The host is awake. */
+static inline void fa_chan_disarm(struct fa_chan *c) {
+        if (!c->armed)
+                return;
+        c->armed = false;
+        atomic_store_explicit(&c->channel.results.counts->reader_waits, 0, memory_order_relaxed);
+}
 
 /*
- * Takes back what is not begun; *ret_seq: the last task that is.  Fetches what is finished, which
- * comes with fa_chan_next() in its turn.  0; FAAS_E_PROTO the page is broken; -ENOMEM nothing done.
+ * Takes back what is not begun; *ret_seq: the last task that is.  0; FAAS_E_PROTO the page is
+ * broken.
  */
 int fa_chan_recall(struct fa_chan *c, uint32_t *ret_seq);
-
-/* For a dead slot, after the last read: fetches what was finished and not written, if it is sound.
- */
-void fa_chan_rescue(struct fa_chan *c);
-
-/* Has fa_chan_next() a fetched result to give, without a read? */
-bool fa_chan_has_rescued(const struct fa_chan *c);
 
 /*
  * For a dead slot: the last task begun, if it has no result; false: none.  broken: it was ended for
@@ -98,11 +91,8 @@ bool fa_chan_has_rescued(const struct fa_chan *c);
  */
 bool fa_chan_culprit(struct fa_chan *c, bool broken, uint32_t *ret_seq);
 
-/* Reads once.  0 in->p has bytes or a large result grew; FAAS_E_AGAIN nothing; FAAS_E_GONE end. */
-int fa_chan_read(struct fa_chan *c, struct fa_chan_input *in);
-
 /*
- * The next event from what was read: 0 ev is UP or RESULT (slot is not set); FAAS_E_AGAIN read
- * more; FAAS_E_PROTO rubbish; -ENOMEM.
+ * The next event: 0 ev is UP or RESULT (slot is not set); FAAS_E_AGAIN nothing, and the slot has
+ * its room back; FAAS_E_PROTO rubbish; -ENOMEM.
  */
-int fa_chan_next(struct fa_chan *c, struct fa_chan_input *in, struct fa_slot_event *ev);
+int fa_chan_next(struct fa_chan *c, struct fa_slot_event *ev);

@@ -1,13 +1,11 @@
 /*
- * channel.h - what host and slot say to each other: the frames, and the control page
+ * channel.h - what host and slot say to each other: the frames, the rings, and the control page
  *
- * A program in any language can be a slot: it needs a stream socket, this file, and the one shared
- * page, on which it has to claim each task before it begins it.  A host that finds no claim where
- * there is a result takes the page for broken: it ends the slot at the next recall, and blames the
- * oldest task without a result for the slot's death.  The rest of the page may be left alone: then
- * there are no time-outs, and each result has to be written before the next task is begun.
+ * A slot claims each task on the control page before it begins it.  A host that finds no claim
+ * where there is a result takes the page for broken: it ends the slot at the next recall, and
+ * blames the oldest task without a result for the slot's death.
  *
- * Frames.  Both directions of the stream are frames: a header of 16 bytes, little-endian,
+ * Frames.  Each direction is a ring (ring.h) of frames: a header of 16 bytes, little-endian,
  *
  *      u32 len     bytes that follow the header, without padding
  *      u8  type    enum fa_frame_type
@@ -19,12 +17,19 @@
  * HELLO   slot to host, once, first.  len 0.
  * TASK    host to slot.  16 bytes of id; the name, filled up with NULs to the next multiple of 16
  *         but at least one; the payload.  Behind the frame stand 1 to 16 NULs so that the next one
- *         begins at a multiple of 16 again: whoever reads into an aligned buffer finds name and
- *         payload NUL-terminated, and the payload aligned, without a copy.
+ *         begins at a multiple of 16 again: the slot finds name and payload NUL-terminated, and the
+ *         payload aligned, where they lie.
  * RESULT  slot to host, in the order of the tasks; none for a task whose claim was refused, because
  *         the host has taken it back.  The text (only of a failure), then the payload
  *         (only of a success).  No padding: the host copies it anyway.
  * PROGRESS is reserved.
+ *
+ * A frame that fits a ring is told as a whole; a longer one in pieces, as room comes.
+ *
+ * Wake-ups.  A slot sleeps on the count that it waits for: the host wakes it.  The host sleeps in
+ * its epoll: a slot that finds the host's mark sends a byte to the bell, the socket that all slots
+ * of a pool share.  What the bytes are says nothing, and their loss costs only the slot that broke
+ * it.
  *
  * Control page.  Shared by host, zygote and slot, and written by all, so nobody trusts what it
  * reads there.  Numbers of tasks are compared as serial numbers (RFC 1982): they wrap.
@@ -38,11 +43,20 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/limits.h"
-#include "exec/shelf.h"
+#include "exec/ring.h"
 
-#define FA_CHANNEL_VERSION 1u
+#define FA_CHANNEL_VERSION 2u
 #define FA_FRAME_LEN 16u
+
+/*
+ * Who waits for the other looks for this long, giving way to whoever else wants to run, before it
+ * sleeps, if its last sleep was no longer than twice that.  With one CPU alone to give way is what
+ * helps, and the more often the more it takes from who has work: FA_SPINS_ONE looks.
+ */
+#define FA_SPIN_NS (50 * FA_NS_PER_US)
+#define FA_SPINS_ONE 2u
 
 enum fa_frame_type {
         FA_FRAME_HELLO = 1,
@@ -100,20 +114,47 @@ static inline void fa_frame_get(struct fa_frame *f, const uint8_t from[FA_FRAME_
  * through an eventfd; all others cost no system call.
  * ended     FA_SLOT_EXIT_...: the slot ends itself with this status; 0: with any other it is the
  * function's own.
- * shelf     results that are finished and not written yet, see shelf.h.  In it and in the socket
- * results are in order, and what is on the shelf comes after all that was written.
+ * tasks, results   the counts of the two rings.
  */
 struct fa_control {
         _Atomic uint64_t claim;
         _Atomic uint64_t deadline_ns;
         _Atomic uint64_t watch_at;
         _Atomic uint64_t ended;
-        uint64_t reserved[2];
-        struct fa_shelf shelf;
+        struct fa_ring_counts tasks;
+        struct fa_ring_counts results;
 };
 
-#define FA_CONTROL_SIZE 65536u
-_Static_assert(sizeof(struct fa_control) == FA_CONTROL_SIZE, "docs/PROTOCOL.md says 65,536");
+#define FA_CONTROL_SIZE 4096u
+_Static_assert(sizeof(struct fa_control) <= FA_CONTROL_SIZE, "docs/PROTOCOL.md says 4,096");
+
+/* The file: the control page, the ring of tasks, the ring of results. */
+#define FA_CHANNEL_SIZE (FA_CONTROL_SIZE + 2u * FA_RING_SIZE)
+
+/* One side's view of it all. */
+struct fa_channel {
+        struct fa_control *control; /* NULL: not mapped */
+        struct fa_ring tasks;
+        struct fa_ring results;
+};
+
+/* The memory itself, all zeros, of a size that nobody can change. 0 or a negated errno. */
+int fa_channel_new(int *ret_fd);
+
+/*
+ * Control page and rings.  Neither a zygote nor any other child of the host inherits them; what a
+ * function forks does, because its payload is there.  0 or a negated errno.
+ */
+int fa_channel_map(struct fa_channel *c, int fd, bool inherited);
+void fa_channel_unmap(struct fa_channel *c);
+
+/* How many looks at most, on the CPUs that this process may use. */
+unsigned fa_channel_spins(void);
+
+/* Sleeps while the word has this value, or shorter. */
+void fa_channel_sleep(_Atomic uint32_t *word, uint32_t value);
+void fa_channel_wake(_Atomic uint32_t *word);
+
 #define FA_DEADLINE_EXPIRED UINT64_C(1)
 
 static inline uint64_t fa_claim(uint32_t claimed, uint32_t revoked) {

@@ -16,7 +16,7 @@ enum fa_mail_type {
         FA_MAIL_HELLO = 1, /* zygote: I live; value: its pid */
         FA_MAIL_READY, /* zygote: all functions are loaded; data: their names, each with its NUL */
         FA_MAIL_REFUSED, /* zygote: I end; value: what fa_slots_open() returns; data: the text */
-        FA_MAIL_SPAWN,   /* host: fork this slot; fds: its socket, its control page */
+        FA_MAIL_SPAWN,   /* host: fork this slot; fds: its bell, its memory */
         FA_MAIL_KILL,    /* host: end this slot */
         FA_MAIL_NOFORK,  /* zygote: cannot fork this slot; value: errno */
         FA_MAIL_DOWN, /* zygote: this slot is dead; value: wait status; data: last standard error */

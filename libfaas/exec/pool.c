@@ -13,7 +13,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/pidfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -28,21 +27,48 @@
 
 #define PAUSE_MIN_MS 10u
 #define PAUSE_MAX_MS 1000u
+#define BELL_RINGS 64    /* a socket takes some hundred messages */
 #define END_WAIT_MS 2000 /* for a zygote to end in good order: it only has to kill */
 
-static void watch_fd(struct fa_slots *s, int op, int fd, uint32_t number, bool out) {
-        struct epoll_event ev = {.events = EPOLLIN | (out ? EPOLLOUT : 0), .data.u32 = number};
+static void watch_fd(struct fa_slots *s, int op, int fd, uint32_t number, uint32_t events) {
+        struct epoll_event ev = {.events = events, .data.u32 = number};
 
         (void)epoll_ctl(s->epoll, op, fd, &ev);
 }
 
+void fa_pool_watch(struct fa_slots *s, struct fa_pool_slot *slot) {
+        if (!fa_list_empty(&slot->watched))
+                return;
+        fa_list_push_back(&s->watched, &slot->watched);
+        s->n_watched++;
+}
+
+void fa_pool_unwatch(struct fa_slots *s, struct fa_pool_slot *slot) {
+        if (fa_list_empty(&slot->watched))
+                return;
+        fa_list_remove(&slot->watched);
+        s->n_watched--;
+}
+
+/* There is always room in it, and to be told that again is an edge. */
+void fa_pool_poke(struct fa_slots *s, const struct fa_pool_slot *slot) {
+        watch_fd(s, EPOLL_CTL_MOD, slot->bell, (uint32_t)(slot - s->slots),
+                 EPOLLIN | EPOLLOUT | EPOLLET);
+}
+
 /*
- * By hand, because a close() is not enough when a fork of the host has the same socket.  The fork
- * itself must not: the epoll is the parent's too.
+ * The epoll is edge-triggered, so a bell need not be read to be heard again; but it must not get
+ * full, or its slot could not ring it any more.
  */
-void fa_pool_unwatch(struct fa_slots *s, const struct fa_pool_slot *slot) {
-        if (slot->chan.fd >= 0 && getpid() == s->owner)
-                (void)epoll_ctl(s->epoll, EPOLL_CTL_DEL, slot->chan.fd, NULL);
+void fa_pool_arm(struct fa_pool_slot *slot) {
+        char drop[2 * BELL_RINGS];
+
+        /* Also if it is armed: it may have rung since. */
+        if (++slot->n_rings >= BELL_RINGS) {
+                (void)recv(slot->bell, drop, sizeof(drop), MSG_DONTWAIT);
+                slot->n_rings = 0;
+        }
+        fa_chan_arm(&slot->chan);
 }
 
 static void pause_forks(struct fa_slots *s) {
@@ -73,6 +99,7 @@ static void mark_dead(struct fa_slots *s, struct fa_pool_slot *slot, int status)
         slot->status = status;
         fa_list_remove(&slot->want_kill);
         fa_list_remove(&slot->dirty);
+        fa_pool_unwatch(s, slot);
         fa_list_push_back(&s->dying, &slot->dying);
 }
 
@@ -192,59 +219,64 @@ int fa_pool_mail(struct fa_slots *s) {
         return 0;
 }
 
+/*
+ * By hand, because a close() is not enough when a fork of the host has the same socket.  The fork
+ * itself must not: the epoll is the parent's too.
+ */
+static void close_bell(struct fa_slots *s, struct fa_pool_slot *slot) {
+        if (slot->bell < 0)
+                return;
+        if (getpid() == s->owner)
+                (void)epoll_ctl(s->epoll, EPOLL_CTL_DEL, slot->bell, NULL);
+        close(slot->bell);
+        slot->bell = -1;
+}
+
 static void forget_life(struct fa_slots *s, struct fa_pool_slot *slot) {
+        close_bell(s, slot);
         fa_pool_unwatch(s, slot);
         fa_chan_close(&slot->chan);
-        /* In a fork of the host it is not mapped, and something else may be in its place. */
-        if (slot->control && getpid() == s->owner)
-                munmap(slot->control, FA_CONTROL_SIZE);
-        slot->control = NULL;
         slot->log = fa_blob_unref(slot->log);
-        slot->asked = slot->up = slot->dead = slot->writing = slot->timed_out = false;
+        slot->asked = slot->up = slot->dead = slot->spent = slot->timed_out = false;
         slot->bad = NULL;
         slot->pid = 0;
+        slot->n_rings = 0;
         fa_list_remove(&slot->dirty);
         fa_list_remove(&slot->want_kill);
         fa_list_remove(&slot->want_spawn);
         fa_list_remove(&slot->dying);
 }
 
-/* Makes socket and page; fds: what the slot gets. 0 or a negated errno. */
+/* Makes bell and memory; fds: what the slot gets. 0 or a negated errno. */
 static int prepare(struct fa_slots *s, struct fa_pool_slot *slot, int fds[2]) {
+        struct epoll_event ev = {.events = EPOLLIN | EPOLLET,
+                                 .data.u32 = (uint32_t)(slot - s->slots)};
         int sv[2];
+        int r = fa_channel_new(&fds[1]);
 
-        if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv) < 0)
-                return fa_errno(errno, "cannot make a slot's socket");
-        int page = memfd_create("faas-slot", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-        /* A function that can get at it and cuts it short would end host and zygote by SIGBUS. */
-        if (page < 0 || ftruncate(page, FA_CONTROL_SIZE) < 0 ||
-            fcntl(page, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
-                goto fail;
-        void *p = mmap(NULL, FA_CONTROL_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, page, 0);
-        if (p == MAP_FAILED)
-                goto fail;
-        /* Neither a zygote nor any other child of the host gets to see it by inheritance. */
-        (void)madvise(p, FA_CONTROL_SIZE, MADV_DONTFORK);
-        struct epoll_event ev = {.events = EPOLLIN, .data.u32 = (uint32_t)(slot - s->slots)};
-        if (epoll_ctl(s->epoll, EPOLL_CTL_ADD, sv[0], &ev) < 0) {
-                int e = errno;
-                munmap(p, FA_CONTROL_SIZE);
-                errno = e;
-                goto fail;
+        if (r < 0)
+                return fa_errno(-r, "cannot make a slot's memory");
+        r = fa_chan_open(&slot->chan, fds[1], s->first_seq);
+        if (r < 0) {
+                close(fds[1]);
+                return fa_errno(-r, "cannot map a slot's memory");
         }
-        slot->control = p;
-        fa_chan_open(&slot->chan, sv[0], p, s->first_seq);
+        if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv) < 0) {
+                r = fa_errno(errno, "cannot make a slot's bell");
+        } else if (epoll_ctl(s->epoll, EPOLL_CTL_ADD, sv[0], &ev) < 0) {
+                r = fa_errno(errno, "cannot watch a slot's bell");
+                close(sv[0]);
+                close(sv[1]);
+        }
+        if (r < 0) {
+                fa_chan_close(&slot->chan);
+                close(fds[1]);
+                return r;
+        }
+        slot->bell = sv[0];
         fds[0] = sv[1];
-        fds[1] = page;
+        fa_pool_arm(slot); /* for its first word */
         return 0;
-
-fail:;
-        int e = errno;
-        close(sv[0]);
-        close(sv[1]);
-        if (page >= 0)
-                close(page);
-        return fa_errno(e, "cannot make a slot's control page");
 }
 
 static int tell(struct fa_slots *s,
@@ -283,6 +315,7 @@ static int ask_for(struct fa_slots *s, struct fa_pool_slot *slot) {
         }
         fa_list_remove(&slot->want_spawn);
         slot->asked = true;
+        fa_pool_watch(s, slot);
         return 0;
 }
 
@@ -328,7 +361,8 @@ int fa_pool_service(struct fa_slots *s) {
                 blocked = r == FAAS_E_AGAIN && fa_now() >= s->retry_ns;
         }
         if (blocked != s->mail_blocked) {
-                watch_fd(s, EPOLL_CTL_MOD, s->sock, FA_POOL_ZYGOTE, blocked);
+                watch_fd(s, EPOLL_CTL_MOD, s->sock, FA_POOL_ZYGOTE,
+                         blocked ? EPOLLIN | EPOLLOUT : EPOLLIN);
                 s->mail_blocked = blocked;
         }
         return r;
@@ -340,7 +374,6 @@ void fa_pool_kill(struct fa_slots *s, struct fa_pool_slot *slot, const char *why
         if (why && !slot->bad) {
                 slot->bad = why;
                 fa_pool_unwatch(s, slot);
-                fa_chan_hang_up(&slot->chan);
                 fa_list_remove(&slot->dirty);
         }
         fa_list_remove(&slot->want_kill);
@@ -355,14 +388,13 @@ void fa_pool_bury(struct fa_slots *s, struct fa_pool_slot *slot) {
         fa_list_push_back(&s->want_spawn, &slot->want_spawn);
 }
 
-void fa_pool_write(struct fa_slots *s, struct fa_pool_slot *slot) {
-        int r = fa_chan_write(&slot->chan);
-        bool writing = r == FAAS_E_AGAIN;
-
-        /* FAAS_E_GONE: it is dead, and the zygote will say so. */
-        if (writing != slot->writing)
-                watch_fd(s, EPOLL_CTL_MOD, slot->chan.fd, (uint32_t)(slot - s->slots), writing);
-        slot->writing = writing;
+void fa_pool_flush(struct fa_slots *s, struct fa_pool_slot *slot) {
+        /* Before it can see a task: then it cannot miss that we sleep. */
+        if (s->armed)
+                fa_pool_arm(slot);
+        fa_pool_watch(s, slot);
+        if (fa_chan_flush(&slot->chan) == FAAS_E_PROTO)
+                fa_pool_kill(s, slot, "it wrote over its slot's control page");
 }
 
 static bool ended(const struct fa_slots *s, int wait_ms) {
@@ -388,11 +420,11 @@ void fa_pool_end(struct fa_slots *s) {
                 }
         }
         if (!mine && s->epoll >= 0) {
-                /* The fork shares the epoll with the owner, and has never had the pages. */
+                /* The fork shares the epoll with the owner, and has never had the memory. */
                 close(s->epoll);
                 s->epoll = -1;
                 for (unsigned i = 0; i < s->n; i++)
-                        s->slots[i].control = NULL;
+                        fa_chan_forget(&s->slots[i].chan);
         }
         for (unsigned i = 0; i < s->n; i++) {
                 forget_life(s, &s->slots[i]);

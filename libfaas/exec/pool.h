@@ -17,25 +17,27 @@
 #define FA_POOL_READY_MAX 64
 
 struct fa_pool_slot {
-        struct fa_chan chan;
-        struct fa_control *control; /* mapped as long as the process may live */
-        uint32_t gen;               /* which life */
-        bool asked;                 /* the zygote has been asked for this life */
-        bool up;                    /* FA_SLOT_UP was given to the owner */
-        bool dead;                  /* this life is over; what it wrote is still to be read */
-        bool writing;               /* waits for room in its socket */
-        const char *bad;            /* why we ended it; NULL: we did not */
-        int status;                 /* of a dead one: as wait() gives it */
+        struct fa_chan chan; /* its memory is mapped as long as the process may live */
+        int bell;            /* our end of its socket; -1: closed */
+        unsigned n_rings;    /* armed since the bell was last emptied */
+        uint32_t gen;        /* which life */
+        bool asked;          /* the zygote has been asked for this life */
+        bool up;             /* FA_SLOT_UP was given to the owner */
+        bool dead;           /* this life is over; what it wrote is still to be read */
+        bool spent;          /* what else is in its ring makes no sense */
+        const char *bad;     /* why we ended it; NULL: we did not */
+        int status;          /* of a dead one: as wait() gives it */
         bool timed_out;
         struct fa_blob *log;
         pid_t pid;
-        struct fa_list dirty;      /* has tasks to be written */
-        struct fa_list want_spawn; /* the three lists of the pool that it may be in */
+        struct fa_list dirty;      /* has tasks to be told */
+        struct fa_list watched;    /* may have something for us: it comes up, or has tasks */
+        struct fa_list want_spawn; /* the other lists of the pool that it may be in */
         struct fa_list want_kill;
         struct fa_list dying;
 };
 
-/* An event that is in no socket: the answer to a recall. */
+/* An event that is in no ring: the answer to a recall. */
 struct fa_pool_note {
         struct fa_pool_note *next;
         struct fa_slot_event event;
@@ -61,13 +63,22 @@ struct fa_slots {
         uint64_t retry_ns;    /* nothing is forked before */
         uint32_t pause_ms;    /* doubles with each failure, 0 after a success */
 
-        struct fa_list dirty, want_spawn, want_kill, dying;
+        struct fa_list dirty, watched, want_spawn, want_kill, dying;
+        unsigned n_watched;
         struct fa_pool_note *notes, **notes_end; /* oldest first */
         unsigned n;
         struct fa_pool_slot *slots;
 
-        struct fa_pool_slot *current; /* whose bytes are in input */
-        struct fa_chan_input input;
+        /* Where fa_slots_next() is. */
+        struct fa_pool_slot *current; /* whose ring is being read */
+        unsigned to_scan;             /* watched slots that are still to be looked at */
+        bool look_again;              /* something was found, so there may be more */
+        bool asked;                   /* the epoll, since FAAS_E_AGAIN was last given */
+        bool polled;                  /* the owner sleeps on the epoll itself */
+        bool armed;                   /* all watched slots are to ring their bells */
+        unsigned n_looks;
+        bool spin;      /* the last sleep was shorter than the spin would have been */
+        unsigned spins; /* how often to look then */
         int n_ready, ready_done;
         struct epoll_event ready[FA_POOL_READY_MAX];
 
@@ -98,14 +109,21 @@ int fa_pool_service(struct fa_slots *s);
 /* Ends a slot; why: a static text, or NULL if the owner wanted it. */
 void fa_pool_kill(struct fa_slots *s, struct fa_pool_slot *slot, const char *why);
 
-/* After the slot's last byte was read: forgets this life and asks for the next. */
+/* After the slot's last result was read: forgets this life and asks for the next. */
 void fa_pool_bury(struct fa_slots *s, struct fa_pool_slot *slot);
 
 /* The end of all; waits for the zygote, which waits for all slots. */
 void fa_pool_end(struct fa_slots *s);
 
-/* No more events from the slot's socket. */
-void fa_pool_unwatch(struct fa_slots *s, const struct fa_pool_slot *slot);
+/* To be looked at: it may have something for us; or no more. */
+void fa_pool_watch(struct fa_slots *s, struct fa_pool_slot *slot);
+void fa_pool_unwatch(struct fa_slots *s, struct fa_pool_slot *slot);
 
-/* Writes the slot's queue as far as its socket takes it. */
-void fa_pool_write(struct fa_slots *s, struct fa_pool_slot *slot);
+/* Makes the epoll readable once, as its bell would. */
+void fa_pool_poke(struct fa_slots *s, const struct fa_pool_slot *slot);
+
+/* It may ring its bell, once. */
+void fa_pool_arm(struct fa_pool_slot *slot);
+
+/* Tells the slot its tasks as far as its ring takes them, and looks at it from now on. */
+void fa_pool_flush(struct fa_slots *s, struct fa_pool_slot *slot);

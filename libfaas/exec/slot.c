@@ -1,30 +1,29 @@
 /*
- * slot.c - the child that runs functions: reads tasks, calls, writes results
+ * slot.c - the child that runs functions: takes tasks from a ring, calls, puts results into another
  *
- * One thread, no event loop: it reads whatever has gathered, runs it in order, and writes what has
- * gathered in turn.  It never waits to gather more, and writes what is finished before it starts
- * something that took long before; if it is mistaken there, the host fetches the results from the
- * shelf.  User code runs in this address space and may break anything; all this file promises then
- * is to end the process and to leave the judgement to the host, which checks every byte.
+ * One thread, no event loop.  Tasks are run where they lie.  A result is told at once, for a host
+ * that looks; one that sleeps is woken when there is nothing more to run, and before something that
+ * took long before.  If the slot is mistaken there, the host finds the results by itself.  User
+ * code runs in this address space and may break anything; all this file promises then is to end the
+ * process and to leave the judgement to the host, which checks every byte.
  */
 #include "exec/slot.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/macros.h"
 #include "exec/call.h"
 
-#define IN_SIZE ((size_t)256 * 1024) /* some 3,000 small tasks in one read */
-#define MINE_SIZE ((size_t)4096)     /* a page for one byte: forks get an empty one */
+#define MINE_SIZE ((size_t)4096) /* a page for one byte: forks get an empty one */
 #define SHORT_NS (50 * FA_NS_PER_US)
 #define HELD_NS (100 * FA_NS_PER_US)
 #define HISTORY 32 /* runs after which the older half of a function's history is forgotten */
@@ -37,11 +36,14 @@ struct history {
 
 struct slot {
         const struct fa_slot_env *env;
-        uint8_t *in; /* aligned; frames begin at multiples of 16 */
-        size_t in_len, in_cap;
-        uint64_t filled;        /* bytes that were ever put on the shelf */
-        uint64_t held_since_ns; /* when the oldest result there was made */
+        struct fa_control *control;
+        struct fa_ring tasks, results;
+        uint8_t *big;           /* a task that is longer than a ring; NULL: none has come */
+        uint32_t rung;          /* results up to here the host has been woken for */
+        uint64_t held_since_ns; /* when the oldest one behind them was made */
         uint64_t now_ns;        /* read once per task: the end of one is the start of the next */
+        bool spin;              /* the last sleep was short */
+        unsigned spins;         /* how often to look then */
         volatile uint8_t *mine; /* 1 in this process, 0 in whatever it forks */
         struct faas_call call;
         struct history history[FA_FUNCTIONS_MAX];
@@ -49,7 +51,7 @@ struct slot {
 
 /* Says on the page that it is we who end, and not the function by chance with the same status. */
 static _Noreturn void end(const struct fa_slot_env *env, int status) {
-        atomic_store(&env->control->ended, (uint64_t)status);
+        atomic_store(&env->channel.control->ended, (uint64_t)status);
         _exit(status);
 }
 
@@ -57,56 +59,72 @@ static _Noreturn void lost_channel(const struct slot *s) {
         end(s->env, FA_SLOT_EXIT_CHANNEL);
 }
 
-static struct fa_shelf *shelf(const struct slot *s) {
-        return &s->env->control->shelf;
+/*
+ * send() and not write(): a function may have closed our socket and opened a file of its own under
+ * the same number, and that file must not get our bytes.
+ */
+static void ring_bell(const struct slot *s) {
+        ssize_t n;
+
+        do {
+                n = send(s->env->bell, "", 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+        } while (n < 0 && errno == EINTR);
+        if (n < 0) /* full is as bad as closed: that were not our bytes */
+                lost_channel(s);
+}
+
+/* Wakes the host, if it sleeps, for the results that are there. */
+static void flush(struct slot *s) {
+        s->rung = s->results.pos;
+        if (fa_ring_wake_reader(&s->results))
+                ring_bell(s);
 }
 
 /*
- * send() and not write(): a function may have closed our socket and opened a file of its own under
- * the same number, and that file must not get our frames.
+ * Gives the room of what was read back, and wakes a host that waits for it: when half of the ring
+ * is free, or for sure because all is read.  Else the mark may be missed without its barrier.
  */
-static void send_all(struct slot *s, struct iovec *iov, size_t n) {
-        struct msghdr msg = {.msg_iov = iov, .msg_iovlen = n};
+static void release(struct slot *s, bool sure) {
+        fa_ring_release(&s->tasks);
+        if (!sure && (s->tasks.seen - s->tasks.pos > FA_RING_SIZE / 2 ||
+                      !atomic_load_explicit(&s->tasks.counts->writer_waits, memory_order_relaxed)))
+                return;
+        if (fa_ring_wake_writer(&s->tasks))
+                ring_bell(s);
+}
 
-        while (msg.msg_iovlen > 0) {
-                ssize_t sent = sendmsg(s->env->sock, &msg, MSG_NOSIGNAL);
+/* Sleeps until the count is another, after a brief look; mark: whom the host has to wake. */
+static void
+wait_for(struct slot *s, _Atomic uint32_t *count, uint32_t seen, _Atomic uint32_t *mark) {
+        uint64_t start_ns = fa_now();
 
-                if (sent < 0) {
-                        if (errno == EINTR)
-                                continue;
-                        lost_channel(s);
-                }
-                size_t left = (size_t)sent;
-                while (msg.msg_iovlen > 0 && left >= msg.msg_iov->iov_len) {
-                        left -= msg.msg_iov->iov_len;
-                        msg.msg_iov++;
-                        msg.msg_iovlen--;
-                }
-                if (msg.msg_iovlen > 0) {
-                        msg.msg_iov->iov_base = (uint8_t *)msg.msg_iov->iov_base + left;
-                        msg.msg_iov->iov_len -= left;
-                }
+        for (unsigned i = 0; s->spin && i < s->spins && fa_now() - start_ns < FA_SPIN_NS; i++) {
+                if (atomic_load_explicit(count, memory_order_acquire) != seen)
+                        return;
+                (void)sched_yield();
         }
+        start_ns = fa_now();
+        while (atomic_load(count) == seen) {
+                atomic_store(mark, 1);
+                atomic_thread_fence(memory_order_seq_cst);
+                if (atomic_load(count) == seen)
+                        fa_channel_sleep(count, seen);
+        }
+        atomic_store_explicit(mark, 0, memory_order_relaxed);
+        s->spin = fa_now() - start_ns < 2 * FA_SPIN_NS;
 }
 
-/* Writes what is on the shelf, and then these n pieces; iov has two free places before them. */
-static void flush_with(struct slot *s, struct iovec *iov, size_t n) {
-        struct iovec held[2];
-        size_t n_held;
+/* Until n bytes of results have room. */
+static void wait_room(struct slot *s, uint32_t n) {
+        uint32_t room;
 
-        if (fa_shelf_claim(shelf(s), s->filled, held, &n_held) != 0)
+        while ((room = fa_ring_room(&s->results, n)) < n) {
+                flush(s);
+                wait_for(s, &s->results.counts->tail, s->results.seen,
+                         &s->results.counts->writer_waits);
+        }
+        if (room > FA_RING_SIZE)
                 end(s->env, FA_SLOT_EXIT_MEMORY);
-        iov += 2 - n_held;
-        for (size_t i = 0; i < n_held; i++)
-                iov[i] = held[i];
-        if (n_held + n > 0)
-                send_all(s, iov, n_held + n);
-}
-
-static void flush(struct slot *s) {
-        struct iovec iov[2];
-
-        flush_with(s, iov, 0);
 }
 
 static void put_result(struct slot *s,
@@ -122,17 +140,23 @@ static void put_result(struct slot *s,
                              .seq = seq,
                              .arg = (uint32_t)code};
         uint8_t head[FA_FRAME_LEN];
-        uint64_t held = fa_shelf_held(shelf(s), s->filled);
 
         fa_frame_put(head, &f);
-        if (held == 0)
+        if (s->rung == s->results.pos)
                 s->held_since_ns = s->now_ns;
-        if (held <= FA_SHELF_LEN && FA_FRAME_LEN + len <= FA_SHELF_LEN - held) {
-                fa_shelf_put(shelf(s), &s->filled, head, sizeof(head), body, len);
-                return;
+        /* As a whole if it fits, else in pieces, as large as there is room for. */
+        wait_room(s, FA_FRAME_LEN + len <= FA_RING_SIZE ? (uint32_t)(FA_FRAME_LEN + len)
+                                                        : FA_FRAME_LEN);
+        fa_ring_put(&s->results, head, sizeof(head));
+        for (size_t done = 0; done < len;) {
+                wait_room(s, 1);
+                size_t n = FA_MIN(len - done, fa_ring_room(&s->results, 1));
+                fa_ring_put(&s->results, (const uint8_t *)body + done, n);
+                done += n;
+                if (done < len)
+                        fa_ring_tell(&s->results);
         }
-        struct iovec iov[4] = {[2] = {head, sizeof(head)}, [3] = {fa_unconst(body), len}};
-        flush_with(s, iov, 2);
+        fa_ring_tell(&s->results);
 }
 
 static FA_PRINTF(4, 5) void put_failure(struct slot *s,
@@ -165,7 +189,7 @@ static void note_run(struct history *h, uint64_t ns) {
 }
 
 static void arm(struct slot *s, uint32_t timeout_ms) {
-        struct fa_control *c = s->env->control;
+        struct fa_control *c = s->control;
         uint64_t deadline_ns = s->now_ns + timeout_ms * FA_NS_PER_MS;
         uint64_t one = 1;
 
@@ -181,7 +205,7 @@ static void arm(struct slot *s, uint32_t timeout_ms) {
 
 static void disarm(struct slot *s) {
         /* The zygote has decided: its kill is on the way, and this task's time is over. */
-        if (atomic_exchange(&s->env->control->deadline_ns, 0) == FA_DEADLINE_EXPIRED)
+        if (atomic_exchange(&s->control->deadline_ns, 0) == FA_DEADLINE_EXPIRED)
                 for (;;)
                         (void)raise(SIGKILL);
 }
@@ -211,11 +235,11 @@ static void run(struct slot *s, const struct fa_frame *f, const uint8_t *body) {
         const struct fa_registry_row *row = fa_registry_find(s->env->registry, name, f->aux);
         struct history *h = row ? &s->history[row - s->env->registry->rows] : NULL;
 
-        if (row && !is_short(s, h) && fa_shelf_held(shelf(s), s->filled) > 0) {
+        if (row && !is_short(s, h) && s->rung != s->results.pos) {
                 flush(s);
                 s->now_ns = fa_now();
         }
-        if (!fa_control_claim(s->env->control, f->seq))
+        if (!fa_control_claim(s->control, f->seq))
                 return;
         if (!row) {
                 put_failure(s, f->seq, FAAS_FAILURE_NO_FUNCTION, "no function %s here", name);
@@ -234,7 +258,7 @@ static void run(struct slot *s, const struct fa_frame *f, const uint8_t *body) {
         if (f->arg)
                 disarm(s);
         /* Whoever wrote all over the page cannot be recalled or timed any more. */
-        if (fa_claim_claimed(atomic_load(&s->env->control->claim)) != f->seq)
+        if (fa_claim_claimed(atomic_load(&s->control->claim)) != f->seq)
                 end(s->env, FA_SLOT_EXIT_MEMORY);
 
         uint64_t end_ns = fa_now();
@@ -251,52 +275,58 @@ static bool is_task(const struct fa_frame *f) {
                f->len <= 16u + FA_TASK_NAME_ROOM(f->aux) + FA_PAYLOAD_MAX;
 }
 
-/* Runs all complete frames; returns how many bytes the one that is not complete has in all. */
-static size_t run_batch(struct slot *s) {
-        size_t pos = 0;
-        size_t need = FA_FRAME_LEN;
+/* A task that is longer than the ring, piece by piece, into memory of our own. */
+static const uint8_t *read_big(struct slot *s, size_t need) {
+        size_t have = 0;
 
-        while (s->in_len - pos >= FA_FRAME_LEN) {
-                struct fa_frame f;
+        if (!s->big) /* once, for the largest there can be; untouched pages cost nothing */
+                s->big = aligned_alloc(64, (FA_TASK_MAX + 63u) & ~63u);
+        if (!s->big)
+                end(s->env, FA_SLOT_EXIT_MEMORY);
+        while (have < need) {
+                uint32_t n = fa_ring_ready(&s->tasks, 1);
 
-                fa_frame_get(&f, s->in + pos);
-                if (!is_task(&f))
+                if (n == 0) {
+                        wait_for(s, &s->tasks.counts->head, s->tasks.pos,
+                                 &s->tasks.counts->reader_waits);
+                        continue;
+                }
+                if (n > FA_RING_SIZE)
                         lost_channel(s);
-                need = FA_FRAME_LEN + f.len + FA_TASK_PAD(f.len);
-                if (s->in_len - pos < need)
-                        break;
-                run(s, &f, s->in + pos + FA_FRAME_LEN);
-                pos += need;
-                need = FA_FRAME_LEN;
+                n = (uint32_t)FA_MIN(n, need - have);
+                fa_ring_get(&s->tasks, s->big + have, n);
+                have += n;
+                release(s, true);
         }
-        s->in_len -= pos;
-        if (s->in_len > 0 && pos > 0)
-                memmove(s->in, s->in + pos, s->in_len);
-        return need;
+        return s->big;
 }
 
-static void read_more(struct slot *s, size_t need) {
-        if (need > s->in_cap) {
-                /* Once, for the largest task there can be; untouched pages cost nothing. */
-                uint8_t *p = aligned_alloc(64, (FA_TASK_MAX + 63u) & ~63u);
+/* Runs the next task, if there is one. */
+static bool run_next(struct slot *s) {
+        uint32_t ready = fa_ring_ready(&s->tasks, FA_FRAME_LEN);
+        const uint8_t *at = fa_ring_at(&s->tasks);
+        struct fa_frame f;
+        size_t need;
 
-                if (!p)
-                        end(s->env, FA_SLOT_EXIT_MEMORY);
-                memcpy(p, s->in, s->in_len);
-                free(s->in);
-                s->in = p;
-                s->in_cap = FA_TASK_MAX;
-        }
-
-        ssize_t n;
-        do {
-                n = recv(s->env->sock, s->in + s->in_len, s->in_cap - s->in_len, 0);
-        } while (n < 0 && errno == EINTR);
-        if (n == 0)
-                _exit(0);
-        if (n < 0)
+        if (ready == 0)
+                return false;
+        if (ready < FA_FRAME_LEN || ready > FA_RING_SIZE)
                 lost_channel(s);
-        s->in_len += (size_t)n;
+        fa_frame_get(&f, at);
+        if (!is_task(&f))
+                lost_channel(s);
+        need = FA_FRAME_LEN + f.len + FA_TASK_PAD(f.len);
+        if (need > FA_RING_SIZE) {
+                at = read_big(s, need);
+                run(s, &f, at + FA_FRAME_LEN);
+                return true;
+        }
+        if (fa_ring_ready(&s->tasks, (uint32_t)need) < need) /* what fits is told as a whole */
+                lost_channel(s);
+        run(s, &f, at + FA_FRAME_LEN);
+        s->tasks.pos += (uint32_t)need;
+        release(s, false);
+        return true;
 }
 
 _Noreturn void fa_slot_main(const struct fa_slot_env *env) {
@@ -308,22 +338,25 @@ _Noreturn void fa_slot_main(const struct fa_slot_env *env) {
                 end(env, FA_SLOT_EXIT_MEMORY);
         *mine = 1;
         s->env = env;
+        s->control = env->channel.control;
+        s->tasks = env->channel.tasks;
+        s->results = env->channel.results;
         s->mine = mine;
-        s->in = aligned_alloc(64, IN_SIZE);
-        s->in_cap = IN_SIZE;
-        if (!s->in)
-                end(env, FA_SLOT_EXIT_MEMORY);
+        s->spins = fa_channel_spins();
 
         struct fa_frame hello = {
                 .type = FA_FRAME_HELLO, .seq = FA_CHANNEL_VERSION, .arg = (uint32_t)getpid()};
         uint8_t head[FA_FRAME_LEN];
         fa_frame_put(head, &hello);
-        send_all(s, &(struct iovec){head, sizeof(head)}, 1);
+        fa_ring_put(&s->results, head, sizeof(head));
+        fa_ring_tell(&s->results);
 
-        for (size_t need = FA_FRAME_LEN;;) {
+        for (;;) {
                 flush(s);
-                read_more(s, need);
+                release(s, true);
+                wait_for(s, &s->tasks.counts->head, s->tasks.pos, &s->tasks.counts->reader_waits);
                 s->now_ns = fa_now();
-                need = run_batch(s);
+                while (run_next(s))
+                        ;
         }
 }

@@ -1,20 +1,15 @@
 /*
- * slots.c - a pool of slots: tasks in, events out
+ * slots.c - a pool of slots: its life, and tasks in
  *
- * Driven by run/, from one thread.  It turns what pool.c and chan.c see into events, one at a time
- * and without a queue of its own: the bytes of the last read are the queue.  After fa_slots_open()
- * nothing here waits.
+ * Driven by run/, from one thread.  After fa_slots_open() nothing here waits.
  */
 #include "exec/slots.h"
 
 #include <errno.h>
 #include <limits.h>
 #include <poll.h>
-#include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <faas/error.h>
@@ -51,8 +46,10 @@ static void init(struct fa_slots *s, const struct fa_slots_cfg *cfg) {
         s->first_seq = cfg->first_seq ? cfg->first_seq : 1;
         s->restart_ms = cfg->restart_ms ? cfg->restart_ms : RESTART_MS;
         s->owner = getpid();
+        s->spins = fa_channel_spins();
         s->epoll = s->sock = s->pidfd = -1;
         fa_list_init(&s->dirty);
+        fa_list_init(&s->watched);
         fa_list_init(&s->want_spawn);
         fa_list_init(&s->want_kill);
         fa_list_init(&s->dying);
@@ -95,15 +92,16 @@ static int keep_modules(struct fa_slots *s) {
 
 static int allocate(struct fa_slots *s) {
         s->slots = calloc(s->cfg.n_slots, sizeof(*s->slots));
-        s->input.p = malloc(FA_CHAN_SCRATCH);
-        if (!s->slots || !s->input.p || keep_modules(s) < 0)
+        if (!s->slots || keep_modules(s) < 0)
                 return fa_error(-ENOMEM, "no memory for %u slots", s->cfg.n_slots);
         s->n = s->cfg.n_slots;
         for (unsigned i = 0; i < s->n; i++) {
                 struct fa_pool_slot *slot = &s->slots[i];
 
                 fa_chan_init(&slot->chan);
+                slot->bell = -1;
                 fa_list_init(&slot->dirty);
+                fa_list_init(&slot->watched);
                 fa_list_init(&slot->want_kill);
                 fa_list_init(&slot->dying);
                 fa_list_init(&slot->want_spawn);
@@ -173,24 +171,13 @@ int fa_slots_open(struct fa_slots **ret, const struct fa_slots_cfg *cfg) {
         return 0;
 }
 
-static int take_note(struct fa_slots *s, struct fa_slot_event *ev) {
-        struct fa_pool_note *note = s->notes;
-
-        s->notes = note->next;
-        if (!s->notes)
-                s->notes_end = &s->notes;
-        *ev = note->event;
-        free(note);
-        return 0;
-}
-
 struct fa_slots *fa_slots_close(struct fa_slots *s) {
         if (!s)
                 return NULL;
         fa_pool_end(s);
-        while (s->notes) {
-                struct fa_slot_event ev;
-                (void)take_note(s, &ev); /* holds nothing */
+        for (struct fa_pool_note *note; (note = s->notes);) {
+                s->notes = note->next;
+                free(note); /* its event holds nothing */
         }
         if (s->epoll >= 0)
                 close(s->epoll);
@@ -198,7 +185,6 @@ struct fa_slots *fa_slots_close(struct fa_slots *s) {
                 free(s->modules[i]);
         free(s->modules);
         free(s->slots);
-        free(s->input.p);
         free(s->names);
         free(s->functions);
         free(s);
@@ -233,9 +219,7 @@ void fa_slots_flush(struct fa_slots *s) {
         for (struct fa_list *it; (it = fa_list_pop_front(&s->dirty));) {
                 struct fa_pool_slot *slot = fa_list_entry(it, struct fa_pool_slot, dirty);
 
-                /* One that waits for room goes on by itself. */
-                if (!slot->writing)
-                        fa_pool_write(s, slot);
+                fa_pool_flush(s, slot);
         }
 }
 
@@ -270,189 +254,17 @@ void fa_slots_kill(struct fa_slots *s, unsigned n) {
         (void)fa_pool_service(s);
 }
 
-/* What became of the task that a dead slot was running. */
-static void judge(const struct fa_pool_slot *slot, struct fa_outcome *o) {
-        char text[256]; /* our words, a number, and a signal's name */
-        enum faas_failure failure = FAAS_FAILURE_CRASHED;
-        int code = 0;
-
-        if (slot->bad) {
-                (void)snprintf(text, sizeof(text), "%s", slot->bad);
-                code = SIGKILL;
-        } else if (slot->timed_out) {
-                failure = FAAS_FAILURE_TIMEOUT;
-                (void)snprintf(text, sizeof(text), "it ran longer than its time-out");
-        } else if (WIFSIGNALED(slot->status)) {
-                code = WTERMSIG(slot->status);
-                const char *name = sigdescr_np(code);
-                (void)snprintf(text, sizeof(text), "its process was ended by signal %d (%s)", code,
-                               name ? name : "no name");
-        } else {
-                failure = FAAS_FAILURE_EXITED;
-                code = WEXITSTATUS(slot->status);
-                uint64_t ended = atomic_load(&slot->control->ended);
-                const char *why = ended != (uint64_t)code        ? "" /* the function's own */
-                                  : code == FA_SLOT_EXIT_CHANNEL ? ": its slot's channel was closed"
-                                  : code == FA_SLOT_EXIT_MEMORY  ? ": out of memory, or its slot's "
-                                                                   "control page was written over"
-                                                                 : "";
-                (void)snprintf(text, sizeof(text), "its process ended itself with status %d%s",
-                               code, why);
-        }
-        fa_outcome_fail(o, failure, code, text);
-}
-
-/* The slot's last byte is read.  True: there is an event. */
-static bool take_down(struct fa_slots *s, struct fa_pool_slot *slot, struct fa_slot_event *ev) {
-        bool was_up = slot->up;
-
-        if (was_up) {
-                *ev = (struct fa_slot_event){.kind = FA_SLOT_DOWN,
-                                             .slot = (unsigned)(slot - s->slots)};
-                ev->started = fa_chan_culprit(&slot->chan, slot->bad, &ev->seq);
-                if (ev->started) {
-                        judge(slot, &ev->outcome);
-                        ev->outcome.log = fa_steal(slot->log);
-                }
-        }
-        fa_pool_bury(s, slot);
-        return was_up;
-}
-
-/* An event from the bytes at hand; FAAS_E_AGAIN: none. */
-static int take_input(struct fa_slots *s, struct fa_slot_event *ev) {
-        struct fa_pool_slot *slot = s->current;
-        *ev = (struct fa_slot_event){.slot = (unsigned)(slot - s->slots)};
-        int r = slot->bad ? FAAS_E_AGAIN : fa_chan_next(&slot->chan, &s->input, ev);
-        if (r == 0) {
-                if (ev->kind == FA_SLOT_UP) {
-                        slot->up = true;
-                        slot->pid = (pid_t)ev->seq;
-                        ev->seq = 0;
-                        s->pause_ms = 0;
-                }
-                return 0;
-        }
-        if (r != FAAS_E_AGAIN)
-                fa_pool_kill(s, slot,
-                             r < 0 ? "no memory for its result"
-                                   : "it wrote rubbish to its channel");
-        s->current = NULL;
-        return FAAS_E_AGAIN;
-}
-
-static int read_slot(struct fa_slots *s, struct fa_pool_slot *slot) {
-        int r = slot->chan.fd < 0 ? FAAS_E_GONE : fa_chan_read(&slot->chan, &s->input);
-
-        if (r == 0)
-                s->current = slot;
-        return r;
-}
-
-static void take_ready(struct fa_slots *s, const struct epoll_event *e) {
-        if (e->data.u32 == FA_POOL_ZYGOTE) {
-                int r = fa_pool_mail(s);
-                if (r != 0)
-                        s->broken = r < 0 ? r : -ENOEXEC;
-                return;
-        }
-
-        struct fa_pool_slot *slot = &s->slots[e->data.u32];
-        if (slot->chan.fd < 0 || slot->dead)
-                return;
-        if (e->events & EPOLLOUT)
-                fa_pool_write(s, slot);
-        /* The end of the socket is not the end of the process: that the zygote will tell. */
-        if (e->events & ~(uint32_t)EPOLLOUT && read_slot(s, slot) == FAAS_E_GONE)
-                fa_pool_unwatch(s, slot);
-}
-
-static void wait_ready(struct fa_slots *s, int timeout_ms) {
-        int n = epoll_wait(s->epoll, s->ready, FA_POOL_READY_MAX, timeout_ms);
-
-        s->ready_done = 0;
-        s->n_ready = n > 0 ? n : 0;
-}
-
-/* Looks outside; true: there is something to take.  Not again when all that was ready before has
- * just been taken: what came since shows at the next call. */
-static bool look(struct fa_slots *s) {
-        bool was_all = s->n_ready > 0 && s->n_ready < FA_POOL_READY_MAX;
-
-        s->ready_done = s->n_ready = 0;
-        if (s->state != FA_ZYGOTE_READY || !fa_list_empty(&s->want_kill) ||
-            !fa_list_empty(&s->want_spawn))
-                (void)fa_pool_service(s);
-        else if (was_all)
-                return false;
-        wait_ready(s, 0);
-        return s->n_ready > 0;
-}
-
-void fa_slots_wait(struct fa_slots *s, int timeout_ms) {
-        if (s->ready_done == s->n_ready)
-                wait_ready(s, timeout_ms);
-}
-
-/* True: there is more of the slot to take, from its socket or from what was fetched. */
-static bool take_more(struct fa_slots *s, struct fa_pool_slot *slot) {
-        if (slot->bad)
-                return false;
-        if (read_slot(s, slot) == 0)
-                return true;
-        if (!fa_chan_has_rescued(&slot->chan))
-                return false;
-        s->input.pos = s->input.len = 0;
-        s->current = slot;
-        return true;
-}
-
-/* The answer to a recall stands behind all results that there were then, wherever they were. */
-static int take_returned(struct fa_slots *s, struct fa_slot_event *ev) {
-        struct fa_pool_slot *slot = &s->slots[s->notes->event.slot];
-
-        return take_more(s, slot) ? FAAS_E_AGAIN : take_note(s, ev);
-}
-
-/* Reads on what a dead slot has written, takes what it has not written any more, and ends it. */
-static int take_dying(struct fa_slots *s, struct fa_slot_event *ev) {
-        struct fa_pool_slot *slot =
-                fa_list_entry(fa_list_first(&s->dying), struct fa_pool_slot, dying);
-
-        if (take_more(s, slot))
-                return FAAS_E_AGAIN;
-        fa_chan_rescue(&slot->chan);
-        if (take_more(s, slot))
-                return FAAS_E_AGAIN;
-        return take_down(s, slot, ev) ? 0 : FAAS_E_AGAIN;
-}
-
-int fa_slots_next(struct fa_slots *s, struct fa_slot_event *ret) {
-        while (!s->broken) {
-                int r = FAAS_E_AGAIN;
-
-                if (s->current)
-                        r = take_input(s, ret);
-                else if (s->notes)
-                        r = take_returned(s, ret);
-                else if (!fa_list_empty(&s->dying))
-                        r = take_dying(s, ret);
-                else if (s->ready_done < s->n_ready)
-                        take_ready(s, &s->ready[s->ready_done++]);
-                else if (!look(s))
-                        return FAAS_E_AGAIN;
-                if (r == 0)
-                        return 0;
-        }
-        return s->broken;
-}
-
-int fa_slots_fd(const struct fa_slots *s) {
+int fa_slots_fd(struct fa_slots *s) {
+        /* The first time: whoever came before may have found nothing to be told by. */
+        if (!s->polled && s->n_watched)
+                fa_pool_poke(
+                        s, fa_list_entry(fa_list_first(&s->watched), struct fa_pool_slot, watched));
+        s->polled = true;
         return s->epoll;
 }
 
 uint64_t fa_slots_deadline(const struct fa_slots *s) {
-        if (s->current || s->notes || !fa_list_empty(&s->dying))
+        if (s->asked || s->notes || !fa_list_empty(&s->dying))
                 return 0;
         if (s->state == FA_ZYGOTE_NONE ||
             (s->state == FA_ZYGOTE_READY && !fa_list_empty(&s->want_spawn) && !s->mail_blocked))

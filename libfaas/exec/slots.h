@@ -2,12 +2,12 @@
  * slots.h - a pool of N slots behind one zygote: the only part that forks and runs functions
  *
  * The owner (run/) hands tasks to numbered slots and takes events out; both never block.  The pool
- * owns the zygote, one socketpair and one control page per slot, and an epoll fd over all of them.
+ * owns the zygote, shared memory and a bell (a socketpair) per slot, and an epoll over all of them.
  *
  * Processes.  The zygote is double-forked when the pool opens, so it is nobody's child; of the
  * host's descriptors it keeps none.  It has its own socket, a signalfd and an eventfd (also the
  * slots', to wake it for an earlier deadline), the read end of each slot's standard error,
- * /dev/null on 0, 1 and 2, and whatever a module's constructor opened; a slot has its socket, the
+ * /dev/null on 0, 1 and 2, and whatever a module's constructor opened; a slot has its bell, the
  * eventfd, /dev/null on 0 and 1 and its standard error.  Signals are at their defaults, but SIGCHLD
  * is blocked in the zygote.  It ends with EOF on its socket.  It forks each slot, reaps it, keeps
  * the last FA_LOG_MAX bytes of its standard error, kills it when its task's time is over (also
@@ -15,7 +15,7 @@
  * process group).
  *
  * Order.  A slot runs its tasks in the order in which they were given, and several may wait in its
- * socket.  Before a slot starts a task it claims it on the control page, one compare-and-swap on
+ * ring.  Before a slot starts a task it claims it on the control page, one compare-and-swap on
  * {last task claimed, all up to here revoked}; so after a slot's death it is known exactly which
  * task had started, and fa_slots_recall() takes back those that had not.  The page is written by
  * the slot too: every number read from it is checked against what was handed out.
@@ -117,14 +117,14 @@ int fa_slots_run(struct fa_slots *s,
                  const struct fa_slot_task *t,
                  uint32_t *ret_seq);
 
-/* Writes what is queued, one system call per slot as far as its socket takes it; the rest follows
- * by itself. */
+/* Tells each slot what is queued, as far as its ring takes it, with a system call if it sleeps; the
+ * rest follows by itself. */
 void fa_slots_flush(struct fa_slots *s);
 
 /*
- * Takes back all tasks of the slot that it has not claimed, and fetches the results that it has
- * ready: it gathers them while what it runs is believed to be short, and nobody else notices when
- * that was wrong.  So whoever waits longer for a slot's oldest task while it has others, recalls.
+ * Takes back all tasks of the slot that it has not claimed, and looks for the results that it has
+ * ready: while it believes what it runs to be short it does not ring for them.  So whoever waits
+ * longer for a slot's oldest task while it has others, recalls.
  * Answered by FA_SLOT_RETURNED, which is there at once.  0; FAAS_E_GONE the slot is down, or was
  * just found to have written over its control page; -ENOMEM.
  */
@@ -146,11 +146,11 @@ int fa_slots_next(struct fa_slots *s, struct fa_slot_event *ret);
 void fa_slots_wait(struct fa_slots *s, int timeout_ms);
 
 /*
- * Level-triggered: readable when there is something to read, or when queued bytes can go on.  What
- * has been read but not yet been taken by fa_slots_next() it does not show: fa_slots_deadline()
- * does.
+ * Level-triggered: readable when fa_slots_next() has something to do, provided that it was called
+ * until FAAS_E_AGAIN: what is in hand only fa_slots_deadline() shows.  From the first call on the
+ * slots ring their bells after each FAAS_E_AGAIN; before, only in fa_slots_wait().
  */
-int fa_slots_fd(const struct fa_slots *s);
+int fa_slots_fd(struct fa_slots *s);
 
 /*
  * When fa_slots_next() must be called although the fd is silent: 0, at once, while it has events in

@@ -61,7 +61,7 @@ struct zygote {
 };
 
 static _Noreturn void
-enter_slot(struct zygote *z, int sock, int page_fd, int err_fd, pid_t parent) {
+enter_slot(struct zygote *z, int bell, int memory_fd, int err_fd, pid_t parent) {
         /* Static: outlives this frame, which fa_slot_main() never leaves. */
         static struct fa_slot_env env;
 
@@ -71,26 +71,24 @@ enter_slot(struct zygote *z, int sock, int page_fd, int err_fd, pid_t parent) {
         (void)setsid();
         (void)prctl(PR_SET_NAME, "faas-slot");
 
-        void *page = mmap(NULL, FA_CONTROL_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, page_fd, 0);
-        if (page == MAP_FAILED || dup2(err_fd, STDERR_FILENO) < 0)
+        if (fa_channel_map(&env.channel, memory_fd, true) < 0 || dup2(err_fd, STDERR_FILENO) < 0)
                 _exit(FA_SLOT_EXIT_MEMORY);
-        env.sock = fa_process_move_fd(sock, HIGH_FD);
+        env.bell = fa_process_move_fd(bell, HIGH_FD);
         env.wake = fa_process_move_fd(z->wake_fd, HIGH_FD);
-        env.control = page;
         env.registry = &z->registry;
-        int keep[2] = {FA_MIN(env.sock, env.wake), FA_MAX(env.sock, env.wake)};
+        int keep[2] = {FA_MIN(env.bell, env.wake), FA_MAX(env.bell, env.wake)};
         fa_process_close_fds(keep, 2);
         fa_process_reset_signals();
         fa_slot_main(&env);
 }
 
 /* 0 or an errno. */
-static int spawn(struct zygote *z, struct zslot *slot, int sock, int page_fd) {
+static int spawn(struct zygote *z, struct zslot *slot, int bell, int memory_fd) {
         int err[2];
 
         if (!slot->log && !(slot->log = malloc(FA_LOG_MAX)))
                 return ENOMEM;
-        void *page = mmap(NULL, FA_CONTROL_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, page_fd, 0);
+        void *page = mmap(NULL, FA_CONTROL_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, memory_fd, 0);
         if (page == MAP_FAILED)
                 return errno;
         /* No slot gets to see another one's page. */
@@ -107,7 +105,7 @@ static int spawn(struct zygote *z, struct zslot *slot, int sock, int page_fd) {
         pid_t self = getpid();
         pid_t pid = fork();
         if (pid == 0)
-                enter_slot(z, sock, page_fd, err[1], self);
+                enter_slot(z, bell, memory_fd, err[1], self);
         int e = pid < 0 ? errno : 0;
         close(err[1]);
         if (e) {

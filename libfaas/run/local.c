@@ -240,7 +240,7 @@ struct fa_cli *fa_local_cli(struct fa_local *l) {
         return l->cli;
 }
 
-int fa_local_fd(const struct fa_local *l) {
+int fa_local_fd(struct fa_local *l) {
         return fa_crew_fd(l->crew);
 }
 

@@ -44,7 +44,7 @@ int fa_local_turn(struct fa_local *l, uint64_t now_ns);
 struct fa_cli *fa_local_cli(struct fa_local *l);
 
 /* Readable when a turn has something to read; and when one is due although it is not. */
-int fa_local_fd(const struct fa_local *l);
+int fa_local_fd(struct fa_local *l);
 uint64_t fa_local_deadline(const struct fa_local *l);
 void fa_local_wait(struct fa_local *l, int timeout_ms); /* sleeps until then, or as the fd says */
 

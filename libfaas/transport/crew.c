@@ -195,7 +195,7 @@ void fa_crew_flush(struct fa_crew *c) {
         fa_slots_flush(c->slots);
 }
 
-int fa_crew_fd(const struct fa_crew *c) {
+int fa_crew_fd(struct fa_crew *c) {
         return fa_slots_fd(c->slots);
 }
 

@@ -41,5 +41,5 @@ uint64_t fa_crew_deadline(const struct fa_crew *c); /* machine's and slots' */
 
 /* Writes to the slots what gathered. */
 void fa_crew_flush(struct fa_crew *c);
-int fa_crew_fd(const struct fa_crew *c);
+int fa_crew_fd(struct fa_crew *c);
 void fa_crew_wait(struct fa_crew *c, int timeout_ms); /* as fa_slots_wait() */

@@ -68,14 +68,19 @@ static int forks(struct faas_call *call) {
         return 0;
 }
 
+/* Over all that it shares with its host, which it wakes. */
 static int rubbish(struct faas_call *call) {
-        char junk[4096];
+        char line[512];
+        FILE *f = fopen("/proc/self/maps", "r");
+        unsigned long from, to;
 
-        memset(junk, 0xa5, sizeof(junk));
+        while (f && fgets(line, sizeof(line), f))
+                if (strstr(line, "memfd:faas-slot") && sscanf(line, "%lx-%lx", &from, &to) == 2)
+                        memset((void *)(uintptr_t)from, 0xa5, to - from);
         for (int fd = 3; fd < 65536; fd++) {
                 struct stat st;
                 if (fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode))
-                        (void)!write(fd, junk, sizeof(junk));
+                        (void)!write(fd, line, 1);
         }
         for (;;)
                 pause();

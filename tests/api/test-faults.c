@@ -78,9 +78,10 @@ Test(faults, a_loop_ends_at_its_timeout) {
 }
 
 Test(faults, a_function_that_closes_everything_costs_its_slot) {
-        run(&(struct faas_task){.function = "close", .max_strikes = 1});
-        cr_assert_eq(result.status, FAAS_FAILED);
-        cr_assert_neq(result.text_len, 0);
+        for (int i = 0; i < 3; i++) {
+                run(&(struct faas_task){.function = "close", .max_strikes = 1});
+                cr_assert_eq(result.status, FAAS_COMPLETED);
+        }
 }
 
 Test(faults, a_process_left_behind_by_a_function_ends_with_the_slots) {
@@ -94,7 +95,7 @@ Test(faults, a_process_left_behind_by_a_function_ends_with_the_slots) {
         client = fn_open(1, NULL);
 }
 
-Test(faults, rubbish_on_the_channel_costs_the_slot) {
+Test(faults, rubbish_in_the_shared_memory_costs_the_slot) {
         run(&(struct faas_task){.function = "rubbish", .max_strikes = 1});
         cr_assert_eq(result.status, FAAS_FAILED);
         cr_assert_eq(result.failure, FAAS_FAILURE_CRASHED);

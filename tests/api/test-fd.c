@@ -7,7 +7,7 @@
 
 #include "fn.h"
 
-static bool readable(const struct faas_client *c, int timeout_ms) {
+static bool readable(struct faas_client *c, int timeout_ms) {
         struct pollfd p = {.fd = faas_client_fd(c), .events = POLLIN};
 
         cr_assert_geq(p.fd, 0);

@@ -170,12 +170,6 @@ static int find_channel(void) {
         return -1;
 }
 
-static int rubbish(struct faas_call *call) {
-        ssize_t n = write(find_channel(), "this is no frame, is it? surely not.", 36);
-
-        return n == 36 ? 0 : 1;
-}
-
 static int close_channel(struct faas_call *call) {
         close(find_channel());
         for (;;)
@@ -183,21 +177,49 @@ static int close_channel(struct faas_call *call) {
         return 0;
 }
 
-static void *find_page(void) {
+/* Where the control page begins, and the range in which the kernel has it, as its maps have it. */
+static void *find_page(char *range, size_t len) {
         char line[512];
         void *page = NULL;
         FILE *f = fopen("/proc/self/maps", "r");
 
-        while (f && fgets(line, sizeof(line), f))
-                if (strstr(line, "memfd:faas-slot"))
+        while (f && !page && fgets(line, sizeof(line), f))
+                if (strstr(line, "memfd:faas-slot")) {
                         page = (void *)(uintptr_t)strtoull(line, NULL, 16);
+                        (void)snprintf(range, len, "%.*s", (int)strcspn(line, " "), line);
+                }
         if (f)
                 fclose(f);
         return page;
 }
 
+/* The rings are in the same file, behind the page. */
+static void find_rings(struct fa_channel *c) {
+        char range[64];
+        uint8_t *page = find_page(range, sizeof(range));
+
+        c->control = (void *)page;
+        fa_ring_init(&c->results, &c->control->results,
+                     page + FA_CONTROL_SIZE + (size_t)2 * FA_RING_SIZE);
+        c->results.pos = atomic_load(&c->control->results.head);
+}
+
+/* Told to the host as a slot would. */
+static int rubbish(struct faas_call *call) {
+        struct fa_channel c;
+
+        find_rings(&c);
+        fa_ring_put(&c.results, "this is no frame, is it? surely not.", 36);
+        fa_ring_tell(&c.results);
+        (void)!send(find_channel(), "", 1, 0);
+        for (;;)
+                pause();
+        return 0;
+}
+
 static int scribble(struct faas_call *call) {
-        void *page = find_page();
+        char range[64];
+        void *page = find_page(range, sizeof(range));
 
         if (page)
                 memset(page, 0xff, FA_CONTROL_SIZE);
@@ -217,27 +239,26 @@ static int scribble_and_wait(struct faas_call *call) {
         return 0;
 }
 
-/* PATH and a letter: what is broken about the results on the page. */
-static int scribble_shelf(struct faas_call *call) {
-        struct fa_control *page = find_page();
-        struct fa_frame f = {.type = FA_FRAME_RESULT, .seq = fa_claim_claimed(page->claim)};
+/* PATH and a letter: what is broken about the results. */
+static int scribble_results(struct faas_call *call) {
+        struct fa_channel c;
         const char *how = text(call) + strlen(text(call)) - 1;
-        uint64_t sent = atomic_load(&page->shelf.sent);
+
+        find_rings(&c);
+        struct fa_frame f = {.type = FA_FRAME_RESULT, .seq = fa_claim_claimed(c.control->claim)};
         uint8_t head[FA_FRAME_LEN];
 
-        if (*how == 'l') /* a length beyond the end */
-                f.len = 1u << 30;
+        if (*how == 'l') /* a length that is not there */
+                f.len = 1u << 10;
         if (*how == 's') /* somebody else's result */
                 f.seq += 1000;
         fa_frame_put(head, &f);
-        memset(page->shelf.bytes, 0xff, FA_SHELF_LEN);
-        if (*how == 'b' || *how == 'm') /* bytes without sense, or more of them than there can be */
-                sent += *how == 'm' ? UINT32_MAX : 100;
-        else
-                fa_shelf_put(&page->shelf, &sent, head, sizeof(head), NULL, 0);
-        if (*how == 't') /* the same twice */
-                fa_shelf_put(&page->shelf, &sent, head, sizeof(head), NULL, 0);
-        atomic_store(&page->shelf.filled, sent);
+        if (*how == 'b') /* bytes without sense */
+                memset(head, 0xff, sizeof(head));
+        fa_ring_put(&c.results, head, sizeof(head));
+        if (*how == 'm') /* more of them than there can be */
+                c.results.pos += 2 * FA_RING_SIZE;
+        fa_ring_tell(&c.results);
         put_line(text(call), getpid());
         for (;;)
                 pause();
@@ -246,12 +267,10 @@ static int scribble_shelf(struct faas_call *call) {
 
 /* Privileged processes can open the page again, though the slot has no descriptor of it. */
 static int cut_page(struct faas_call *call) {
-        char from[64], path[128];
-        void *page = find_page();
+        char range[64], path[128];
 
-        (void)snprintf(from, sizeof(from), "%lx-%lx", (unsigned long)(uintptr_t)page,
-                       (unsigned long)(uintptr_t)page + FA_CONTROL_SIZE);
-        (void)snprintf(path, sizeof(path), "/proc/self/map_files/%s", from);
+        (void)find_page(range, sizeof(range));
+        (void)snprintf(path, sizeof(path), "/proc/self/map_files/%s", range);
         int fd = open(path, O_RDWR | O_CLOEXEC);
         if (fd >= 0)
                 (void)!ftruncate(fd, 0);
@@ -346,7 +365,7 @@ const struct faas_function bad_functions[] = {
         {"scribble", scribble},
         {"scribble-and-die", scribble_and_die},
         {"scribble-and-wait", scribble_and_wait},
-        {"scribble-shelf", scribble_shelf},
+        {"scribble-results", scribble_results},
         {"cut-page", cut_page},
         {"hungry", hungry},
         {"hungry-and-happy", hungry_and_happy},

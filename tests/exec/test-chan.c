@@ -2,7 +2,6 @@
 #undef NDEBUG
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <criterion/criterion.h>
@@ -16,27 +15,23 @@ static const struct faas_id id = {{'i', 'd'}};
 
 struct ends {
         struct fa_chan chan;
-        struct fa_control control;
-        struct fa_chan_input input;
-        int slot; /* our end */
+        struct fa_channel slot; /* our end */
 };
 
 static void open_ends(struct ends *e) {
-        int sv[2];
+        int fd = -1;
 
         memset(e, 0, sizeof(*e));
-        cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, sv), 0);
-        e->slot = sv[1];
-        e->input.p = malloc(FA_CHAN_SCRATCH);
-        cr_assert_not_null(e->input.p);
+        cr_assert_eq(fa_channel_new(&fd), 0);
+        cr_assert_eq(fa_channel_map(&e->slot, fd, true), 0);
         fa_chan_init(&e->chan);
-        fa_chan_open(&e->chan, sv[0], &e->control, 1);
+        cr_assert_eq(fa_chan_open(&e->chan, fd, 1), 0);
+        close(fd);
 }
 
 static void close_ends(struct ends *e) {
         fa_chan_deinit(&e->chan);
-        free(e->input.p);
-        close(e->slot);
+        fa_channel_unmap(&e->slot);
 }
 
 static uint32_t queue(struct ends *e, const char *function, struct fa_blob *payload) {
@@ -47,27 +42,26 @@ static uint32_t queue(struct ends *e, const char *function, struct fa_blob *payl
         return e->chan.last_seq;
 }
 
-/* The next event, reading as often as need be. */
 static int next(struct ends *e, struct fa_slot_event *ev) {
-        for (;;) {
-                *ev = (struct fa_slot_event){.slot = 0};
-                int r = fa_chan_next(&e->chan, &e->input, ev);
-
-                if (r != FAAS_E_AGAIN)
-                        return r;
-                r = fa_chan_read(&e->chan, &e->input);
-                if (r != 0)
-                        return r;
-        }
+        *ev = (struct fa_slot_event){.slot = 0};
+        return fa_chan_next(&e->chan, ev);
 }
 
-static void say(struct ends *e, const struct fa_frame *f, const void *body) {
-        uint8_t head[FA_FRAME_LEN];
+static void put(struct ends *e, const void *p, size_t n) {
+        cr_assert_geq(fa_ring_room(&e->slot.results, (uint32_t)n), n);
+        fa_ring_put(&e->slot.results, p, n);
+        fa_ring_tell(&e->slot.results);
+}
 
-        fa_frame_put(head, f);
-        cr_assert_eq((size_t)write(e->slot, head, sizeof(head)), sizeof(head));
+/* As a whole. */
+static void say(struct ends *e, const struct fa_frame *f, const void *body) {
+        uint8_t bytes[4096];
+
+        cr_assert_leq(f->len, sizeof(bytes) - FA_FRAME_LEN);
+        fa_frame_put(bytes, f);
         if (f->len > 0)
-                cr_assert_eq((size_t)write(e->slot, body, f->len), f->len);
+                memcpy(bytes + FA_FRAME_LEN, body, f->len);
+        put(e, bytes, FA_FRAME_LEN + f->len);
 }
 
 static void say_hello(struct ends *e) {
@@ -111,52 +105,130 @@ Test(chan, task_has_these_bytes) {
         queue(&e, "echo", payload);
         queue(&e, "sixteen-letters.", NULL);
         fa_blob_unref(payload);
-        cr_assert_eq(fa_chan_write(&e.chan), 0);
-        cr_assert_eq((size_t)recv(e.slot, got, sizeof(got), 0), sizeof(want));
+        cr_assert_eq(fa_ring_ready(&e.slot.tasks, 1), 0);
+        cr_assert_eq(fa_chan_flush(&e.chan), 0);
+        cr_assert_eq(fa_ring_ready(&e.slot.tasks, sizeof(want)), sizeof(want));
+        fa_ring_get(&e.slot.tasks, got, sizeof(want));
         for (size_t i = 0; i < sizeof(want); i++)
                 cr_assert_eq(got[i], want[i], "byte %zu is %d, not %d", i, got[i], want[i]);
         close_ends(&e);
 }
 
-Test(chan, results_may_be_cut_anywhere) {
+Test(chan, results_of_both_kinds_come_in_order) {
         static const char text[] = "it failed";
+        const struct fa_frame good = {.len = 5, .type = FA_FRAME_RESULT, .seq = 1};
+        const struct fa_frame bad = {.len = sizeof(text) - 1,
+                                     .type = FA_FRAME_RESULT,
+                                     .flags = FAAS_FAILURE_FUNCTION,
+                                     .aux = sizeof(text) - 1,
+                                     .seq = 2,
+                                     .arg = (uint32_t)-3};
         struct fa_slot_event ev;
-        uint8_t bytes[2 * FA_FRAME_LEN + 5 + sizeof(text) - 1];
-        struct fa_frame good = {.len = 5, .type = FA_FRAME_RESULT, .seq = 1};
-        struct fa_frame bad = {.len = sizeof(text) - 1,
-                               .type = FA_FRAME_RESULT,
-                               .flags = FAAS_FAILURE_FUNCTION,
-                               .aux = sizeof(text) - 1,
-                               .seq = 2,
-                               .arg = (uint32_t)-3};
+        struct ends e;
 
-        fa_frame_put(bytes, &good);
+        open_ends(&e);
+        say_hello(&e);
+        queue(&e, "f", NULL);
+        queue(&e, "f", NULL);
+        say(&e, &good, "hello");
+        say(&e, &bad, text);
+        cr_assert_eq(next(&e, &ev), 0);
+        cr_assert_eq(ev.seq, 1);
+        cr_assert_str_eq((const char *)fa_blob_ptr(ev.outcome.payload), "hello");
+        fa_outcome_deinit(&ev.outcome);
+        cr_assert_eq(next(&e, &ev), 0);
+        cr_assert_eq(ev.seq, 2);
+        cr_assert_eq(ev.outcome.code, -3);
+        cr_assert_str_eq((const char *)fa_blob_ptr(ev.outcome.text), text);
+        fa_outcome_deinit(&ev.outcome);
+        cr_assert_eq(next(&e, &ev), FAAS_E_AGAIN);
+        /* And the room is the slot's again. */
+        cr_assert_eq(fa_ring_room(&e.slot.results, FA_RING_SIZE), FA_RING_SIZE);
+        close_ends(&e);
+}
+
+/* What fits the ring is told as a whole: a part of it is rubbish. */
+Test(chan, results_that_are_cut_are_refused) {
+        uint8_t bytes[FA_FRAME_LEN + 5];
+        const struct fa_frame f = {.len = 5, .type = FA_FRAME_RESULT, .seq = 1};
+
+        fa_frame_put(bytes, &f);
         memcpy(bytes + FA_FRAME_LEN, "hello", 5);
-        fa_frame_put(bytes + FA_FRAME_LEN + 5, &bad);
-        memcpy(bytes + 2 * FA_FRAME_LEN + 5, text, sizeof(text) - 1);
         for (size_t cut = 1; cut < sizeof(bytes); cut++) {
+                struct fa_slot_event ev;
                 struct ends e;
 
                 open_ends(&e);
                 say_hello(&e);
                 queue(&e, "f", NULL);
+                put(&e, bytes, cut);
+                cr_assert_eq(next(&e, &ev), FAAS_E_PROTO);
+                close_ends(&e);
+        }
+}
+
+/* Longer than the ring: in pieces of any size, each of which makes room at once. */
+Test(chan, long_results_come_in_pieces) {
+        enum { LEN = 5 * FA_RING_SIZE + 123 };
+        uint8_t *bytes = malloc(LEN);
+        static const size_t pieces[] = {1, 15, 4096, 60000, FA_RING_SIZE};
+
+        cr_assert_not_null(bytes);
+        for (size_t i = 0; i < LEN; i++)
+                bytes[i] = (uint8_t)(i * 7 + i / 251);
+        for (size_t k = 0; k < FA_ARRAY_SIZE(pieces); k++) {
+                const struct fa_frame f = {.len = LEN, .type = FA_FRAME_RESULT, .seq = 1};
+                uint8_t head[FA_FRAME_LEN];
+                struct fa_slot_event ev;
+                struct ends e;
+                size_t done = 0;
+
+                open_ends(&e);
+                say_hello(&e);
                 queue(&e, "f", NULL);
-                cr_assert_eq((size_t)write(e.slot, bytes, cut), cut);
-                int r = next(&e, &ev);
-                cr_assert_eq(r, cut < FA_FRAME_LEN + 5 ? FAAS_E_AGAIN : 0);
-                cr_assert_eq((size_t)write(e.slot, bytes + cut, sizeof(bytes) - cut),
-                             sizeof(bytes) - cut);
-                if (r != 0)
-                        cr_assert_eq(next(&e, &ev), 0);
-                cr_assert_eq(ev.seq, 1);
-                cr_assert_str_eq((const char *)fa_blob_ptr(ev.outcome.payload), "hello");
-                fa_outcome_deinit(&ev.outcome);
+                fa_frame_put(head, &f);
+                put(&e, head, sizeof(head));
+                while (done < LEN) {
+                        cr_assert_eq(next(&e, &ev), FAAS_E_AGAIN);
+                        size_t n = FA_MIN(pieces[k], LEN - done);
+                        put(&e, bytes + done, n);
+                        done += n;
+                }
                 cr_assert_eq(next(&e, &ev), 0);
-                cr_assert_eq(ev.seq, 2);
-                cr_assert_eq(ev.outcome.code, -3);
-                cr_assert_str_eq((const char *)fa_blob_ptr(ev.outcome.text), text);
+                cr_assert_eq(fa_blob_len(ev.outcome.payload), LEN);
+                cr_assert_arr_eq(fa_blob_ptr(ev.outcome.payload), bytes, LEN);
                 fa_outcome_deinit(&ev.outcome);
-                cr_assert_eq(next(&e, &ev), FAAS_E_AGAIN);
+                close_ends(&e);
+        }
+        free(bytes);
+}
+
+/* Counts that cannot be: more than the ring holds, or room that was never filled. */
+Test(chan, counts_that_cannot_be_are_refused) {
+        struct fa_slot_event ev;
+        struct ends e;
+
+        open_ends(&e);
+        say_hello(&e);
+        queue(&e, "f", NULL);
+        atomic_store(&e.slot.control->results.head, 3u << 30);
+        cr_assert_eq(next(&e, &ev), FAAS_E_PROTO);
+        close_ends(&e);
+        for (uint32_t tail = 100000; tail < 200000; tail += 40000) {
+                struct fa_blob *large = NULL;
+
+                open_ends(&e);
+                say_hello(&e);
+                atomic_store(&e.slot.control->tasks.tail, tail);
+                uint8_t *p;
+                cr_assert_eq(fa_blob_new_uninit(&large, &p, 1000000), 0);
+                memset(p, 1, 1000000);
+                queue(&e, "f", large);
+                queue(&e, "f", large);
+                fa_blob_unref(large);
+                int r = fa_chan_flush(&e.chan);
+                atomic_store(&e.slot.control->tasks.tail, tail + (2u << 30));
+                cr_assert(r == FAAS_E_PROTO || fa_chan_flush(&e.chan) == FAAS_E_PROTO);
                 close_ends(&e);
         }
 }
@@ -199,7 +271,7 @@ Test(chan, every_frame_that_does_not_fit_is_refused) {
                 queue(&e, "f", NULL);
                 queue(&e, "f", NULL);
                 fa_frame_put(head, &bad[i]);
-                cr_assert_eq((size_t)write(e.slot, head, sizeof(head)), sizeof(head));
+                put(&e, head, sizeof(head));
                 cr_assert_eq(next(&e, &ev), FAAS_E_PROTO, "frame %zu was taken", i);
                 close_ends(&e);
         }
@@ -226,12 +298,15 @@ Test(chan, hello_comes_first_and_has_a_version) {
 
 /* Reads what is there and counts whole tasks, checking their order. */
 static size_t read_tasks(struct ends *e, uint8_t *buf, size_t *len, uint32_t *seqs) {
-        ssize_t n;
+        uint32_t n;
         size_t pos = 0;
         size_t n_tasks = 0;
 
-        while ((n = recv(e->slot, buf + *len, 65536, MSG_DONTWAIT)) > 0)
-                *len += (size_t)n;
+        while ((n = fa_ring_ready(&e->slot.tasks, 1)) > 0) {
+                fa_ring_get(&e->slot.tasks, buf + *len, n);
+                fa_ring_release(&e->slot.tasks);
+                *len += n;
+        }
         while (*len - pos >= FA_FRAME_LEN) {
                 struct fa_frame f;
 
@@ -248,7 +323,7 @@ static size_t read_tasks(struct ends *e, uint8_t *buf, size_t *len, uint32_t *se
         return n_tasks;
 }
 
-/* Large and small ones, more than the socket takes; recalled at every possible place of the stream.
+/* Large and small ones, more than the ring takes; recalled at every possible place of the stream.
  */
 Test(chan, recalled_tasks_are_cut_from_the_queue_and_the_stream_stays_whole) {
         uint8_t *buf = malloc(64 << 20);
@@ -267,25 +342,25 @@ Test(chan, recalled_tasks_are_cut_from_the_queue_and_the_stream_stays_whole) {
                 say_hello(&e);
                 for (int i = 0; i < 12; i++)
                         queue(&e, "f", i % 3 == 1 ? large : small);
-                cr_assert_eq(fa_chan_write(&e.chan), FAAS_E_AGAIN);
+                cr_assert_eq(fa_chan_flush(&e.chan), FAAS_E_AGAIN);
                 /* The slot reads until it has begun that many. */
                 while (n < begun) {
                         n += read_tasks(&e, buf, &len, seqs + n);
-                        (void)fa_chan_write(&e.chan);
+                        (void)fa_chan_flush(&e.chan);
                 }
                 if (begun)
-                        cr_assert(fa_control_claim(&e.control, begun));
+                        cr_assert(fa_control_claim(e.slot.control, begun));
                 cr_assert_eq(fa_chan_recall(&e.chan, &seq), 0);
                 cr_assert_eq(seq, begun);
                 cr_assert_eq(e.chan.n_tasks, begun);
                 uint32_t after = queue(&e, "f", large);
                 cr_assert_eq(after, 13);
                 while (n == 0 || seqs[n - 1] != after) {
-                        (void)fa_chan_write(&e.chan);
+                        (void)fa_chan_flush(&e.chan);
                         n += read_tasks(&e, buf, &len, seqs + n);
                 }
                 for (size_t i = 0; i < n; i++)
-                        cr_assert_eq(fa_control_claim(&e.control, seqs[i]), seqs[i] > 12 || 0);
+                        cr_assert_eq(fa_control_claim(e.slot.control, seqs[i]), seqs[i] > 12 || 0);
                 cr_assert_eq(len, 0);
                 close_ends(&e);
         }
@@ -297,163 +372,72 @@ Test(chan, recalled_tasks_are_cut_from_the_queue_and_the_stream_stays_whole) {
         free(buf);
 }
 
+/* A slot that waits for room, or a host: whoever makes some is told to wake the other, once. */
+Test(chan, marks_are_taken_by_whoever_makes_the_others_work) {
+        const struct fa_frame f = {.type = FA_FRAME_RESULT, .seq = 1};
+        struct fa_slot_event ev;
+        struct ends e;
+
+        open_ends(&e);
+        say_hello(&e);
+        queue(&e, "f", NULL);
+        atomic_store(&e.slot.control->tasks.reader_waits, 1);
+        cr_assert_eq(fa_chan_flush(&e.chan), 0);
+        cr_assert_eq(atomic_load(&e.slot.control->tasks.reader_waits), 0);
+        fa_chan_arm(&e.chan);
+        cr_assert_not(fa_chan_is_ready(&e.chan));
+        say(&e, &f, NULL);
+        cr_assert(fa_ring_wake_reader(&e.slot.results));
+        cr_assert_not(fa_ring_wake_reader(&e.slot.results));
+        cr_assert(fa_chan_is_ready(&e.chan));
+        fa_chan_disarm(&e.chan);
+        atomic_store(&e.slot.control->results.writer_waits, 1);
+        cr_assert_eq(next(&e, &ev), 0);
+        cr_assert_eq(next(&e, &ev), FAAS_E_AGAIN);
+        cr_assert_eq(atomic_load(&e.slot.control->results.writer_waits), 0);
+        close_ends(&e);
+}
+
+/* Frames that nearly fit, counts that nearly do: all that comes out are results of tasks. */
 Test(chan, random_bytes_are_never_more_than_rubbish) {
         uint64_t x = 88172645463325252u;
+        unsigned n_results = 0;
 
         for (int round = 0; round < 3000; round++) {
                 uint8_t bytes[256];
                 struct fa_slot_event ev;
+                uint32_t expected = 1;
                 struct ends e;
                 int r;
 
                 open_ends(&e);
-                if (round & 1)
+                if (round % 4)
                         say_hello(&e);
                 for (int i = 0; i < 5; i++)
                         queue(&e, "f", NULL);
+                for (uint32_t i = 1; i <= 3 && round % 2; i++) {
+                        const struct fa_frame f = {.len = 3, .type = FA_FRAME_RESULT, .seq = i};
+                        say(&e, &f, "abc");
+                }
                 for (size_t i = 0; i < sizeof(bytes); i++) {
                         x ^= x << 13, x ^= x >> 7, x ^= x << 17;
                         /* Mostly small numbers, so that some headers fit. */
                         bytes[i] = (uint8_t)(x & 7 ? x >> 8 & 3 : x >> 8);
                 }
-                cr_assert_eq((size_t)write(e.slot, bytes, sizeof(bytes)), sizeof(bytes));
-                shutdown(e.slot, SHUT_WR);
-                while ((r = next(&e, &ev)) == 0)
-                        fa_outcome_deinit(&ev.outcome);
-                cr_assert(r == FAAS_E_PROTO || r == FAAS_E_GONE);
-                close_ends(&e);
-        }
-}
-
-static void shelve(struct ends *e, uint64_t *filled, uint32_t seq, const char *text) {
-        struct fa_frame f = {.len = (uint32_t)strlen(text), .type = FA_FRAME_RESULT, .seq = seq};
-        uint8_t head[FA_FRAME_LEN];
-
-        fa_frame_put(head, &f);
-        fa_shelf_put(&e->control.shelf, filled, head, sizeof(head), text, f.len);
-}
-
-/* Results 1 to n, of which some are in the socket, the next on the shelf, the rest written after.
- */
-Test(chan, fetched_results_stand_between_those_written_before_and_after) {
-        for (uint32_t before = 0; before <= 4; before++) {
-                for (uint32_t read = 0; read <= before; read++) {
-                        uint32_t seq, last = before + 3;
-                        uint64_t filled = 0;
-                        struct fa_slot_event ev;
-                        struct ends e;
-
-                        open_ends(&e);
-                        say_hello(&e);
-                        for (int i = 0; i < 12; i++)
-                                queue(&e, "f", NULL);
-                        for (uint32_t i = 1; i <= before; i++)
-                                say(&e, &(struct fa_frame){.type = FA_FRAME_RESULT, .seq = i},
-                                    NULL);
-                        for (uint32_t i = 1; i <= read; i++) {
-                                cr_assert_eq(next(&e, &ev), 0);
-                                cr_assert_eq(ev.seq, i);
-                        }
-                        shelve(&e, &filled, before + 1, "one");
-                        shelve(&e, &filled, before + 2, "two");
-                        cr_assert(fa_control_claim(&e.control, last));
-                        cr_assert_eq(fa_chan_recall(&e.chan, &seq), 0);
-                        cr_assert_eq(seq, last);
-                        cr_assert_eq(atomic_load(&e.control.shelf.sent), filled);
-                        /* A second recall, with the first one's results still there. */
-                        shelve(&e, &filled, last, "three");
-                        cr_assert_eq(fa_chan_recall(&e.chan, &seq), 0);
-                        for (uint32_t i = read + 1; i <= last; i++) {
-                                cr_assert_eq(next(&e, &ev), 0);
-                                cr_assert_eq(ev.seq, i);
-                                cr_assert_eq(fa_blob_len(ev.outcome.payload), i <= before      ? 0
-                                                                              : i < before + 3 ? 3
-                                                                                               : 5);
-                                fa_outcome_deinit(&ev.outcome);
-                        }
-                        uint32_t after = queue(&e, "f", NULL);
-                        say(&e, &(struct fa_frame){.type = FA_FRAME_RESULT, .seq = after}, NULL);
-                        cr_assert_eq(next(&e, &ev), 0);
-                        cr_assert_eq(ev.seq, after);
-                        cr_assert_eq(e.chan.n_tasks, 0);
-                        close_ends(&e);
-                }
-        }
-}
-
-/* What was fetched waits for the one before it, of which only a part has come. */
-Test(chan, fetched_result_waits_for_the_rest_of_the_one_before) {
-        static const char body[] = "a text that comes in two parts";
-        struct fa_frame f = {.len = sizeof(body), .type = FA_FRAME_RESULT, .seq = 1};
-        struct fa_slot_event ev;
-        uint64_t filled = 0;
-        uint8_t head[FA_FRAME_LEN];
-        uint32_t seq;
-        struct ends e;
-
-        open_ends(&e);
-        say_hello(&e);
-        for (int i = 0; i < 3; i++)
-                queue(&e, "f", NULL);
-        fa_frame_put(head, &f);
-        cr_assert_eq((size_t)write(e.slot, head, sizeof(head)), sizeof(head));
-        cr_assert_eq((size_t)write(e.slot, body, 10), 10);
-        shelve(&e, &filled, 2, "two");
-        cr_assert(fa_control_claim(&e.control, 3));
-        cr_assert_eq(fa_chan_recall(&e.chan, &seq), 0);
-        cr_assert_eq(next(&e, &ev), FAAS_E_AGAIN);
-        cr_assert_eq((size_t)write(e.slot, body + 10, sizeof(body) - 10), sizeof(body) - 10);
-        for (uint32_t i = 1; i <= 2; i++) {
-                cr_assert_eq(next(&e, &ev), 0);
-                cr_assert_eq(ev.seq, i);
-                fa_outcome_deinit(&ev.outcome);
-        }
-        cr_assert_eq(next(&e, &ev), FAAS_E_AGAIN);
-        close_ends(&e);
-}
-
-/* Frames that nearly fit, and counts that nearly do: all that comes out are tasks' results. */
-Test(chan, random_shelves_are_never_more_than_rubbish) {
-        uint64_t x = 88172645463325252u;
-        unsigned n_sound = 0;
-
-        for (int round = 0; round < 20000; round++) {
-                struct fa_slot_event ev;
-                uint64_t filled = 0;
-                uint32_t seq, expected = 1;
-                struct ends e;
-
-                open_ends(&e);
-                say_hello(&e);
-                for (int i = 0; i < 5; i++)
-                        queue(&e, "f", NULL);
-                cr_assert(fa_control_claim(&e.control, 5));
-                for (uint32_t i = 1; i <= 4; i++) {
-                        x ^= x << 13, x ^= x >> 7, x ^= x << 17;
-                        shelve(&e, &filled, x % 16 ? i : (uint32_t)(x >> 32) % 8, "text");
-                }
-                /* A byte here and there is another. */
-                for (int i = 0; i < round % 3; i++) {
-                        x ^= x << 13, x ^= x >> 7, x ^= x << 17;
-                        e.control.shelf.bytes[(x >> 8) % filled] =
-                                (uint8_t)(x & 7 ? x >> 40 & 7 : x >> 40);
-                }
-                x ^= x << 13, x ^= x >> 7, x ^= x << 17;
-                if (x % 8 == 0)
-                        atomic_store(&e.control.shelf.filled,
-                                     filled + (x >> 8) % (2 * FA_SHELF_LEN) - 20);
-                int r = fa_chan_recall(&e.chan, &seq);
-                cr_assert(r == 0 || r == FAAS_E_PROTO);
-                n_sound += r == 0;
-                cr_assert_leq(e.chan.rescued.cap, 2 * FA_SHELF_LEN);
-                while ((r = next(&e, &ev)) == 0) {
+                put(&e, bytes, sizeof(bytes));
+                if (x % 16 == 0)
+                        atomic_store(&e.slot.control->results.head, (uint32_t)(x >> 20));
+                while ((r = next(&e, &ev)) == 0 ||
+                       (r == FAAS_E_AGAIN && !e.chan.big && fa_chan_is_ready(&e.chan))) {
+                        if (r != 0 || ev.kind == FA_SLOT_UP)
+                                continue;
                         cr_assert_eq(ev.seq, expected);
                         expected++;
+                        n_results++;
                         fa_outcome_deinit(&ev.outcome);
                 }
-                cr_assert_eq(r, FAAS_E_AGAIN);
                 cr_assert_leq(expected, 6);
                 close_ends(&e);
         }
-        cr_assert(n_sound > 1000 && n_sound < 19000);
+        cr_assert_gt(n_results, 1000);
 }

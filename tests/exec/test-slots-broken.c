@@ -84,14 +84,23 @@ Test(broken, exit_with_success_is_no_success) {
         expect_plain("exit-0", FAAS_FAILURE_EXITED, 0, "status 0");
 }
 
-Test(broken, closing_all_fds_ends_the_slot_and_no_file_gets_its_frames) {
+/* Its result is there, but it cannot wake anybody any more: the next task needs a new slot. */
+Test(broken, closing_all_fds_ends_the_slot_and_no_file_gets_its_bytes) {
         char path[256];
         struct pool p;
         int fds = th_count_fds();
 
         snprintf(path, sizeof(path), "%s/file", th_temp_dir());
-        struct fa_slot_event ev = expect_end(&p, "close-fds", path, FAAS_FAILURE_EXITED);
-        cr_assert_not_null(strstr(outcome_text(&ev), "channel was closed"));
+        pool_open(&p, 1);
+        uint32_t seq = pool_queue(&p, 0, "close-fds", path);
+        pool_queue(&p, 0, "noop", "");
+        fa_slots_flush(p.s);
+        struct fa_slot_event ev = pool_expect(&p, FA_SLOT_RESULT);
+        cr_assert_eq(ev.seq, seq);
+        cr_assert_eq(ev.outcome.status, FAAS_COMPLETED);
+        fa_outcome_deinit(&ev.outcome);
+        ev = pool_expect(&p, FA_SLOT_DOWN);
+        cr_assert_not(ev.started);
         FILE *f = fopen(path, "r");
         cr_assert_not_null(f);
         cr_assert_eq(fgetc(f), EOF);
@@ -145,43 +154,44 @@ Test(broken, scribbled_page_is_seen_by_recall) {
         fa_slots_close(p.s);
 }
 
-static void expect_broken_shelf(const char *how) {
+/* Seen at the next look, which a recall is. */
+static void expect_broken_results(const char *how) {
         struct pool p;
         char path[256];
 
         snprintf(path, sizeof(path), "%s/%s", th_temp_dir(), how);
         pool_open(&p, 1);
-        uint32_t seq = pool_queue(&p, 0, "scribble-shelf", path);
+        uint32_t seq = pool_queue(&p, 0, "scribble-results", path);
         pool_queue(&p, 0, "noop", "");
         fa_slots_flush(p.s);
         (void)read_number(path);
-        cr_assert_eq(fa_slots_recall(p.s, 0), FAAS_E_GONE, "%s", how);
+        cr_assert_eq(fa_slots_recall(p.s, 0), 0, "%s", how);
+        cr_assert_eq(pool_expect(&p, FA_SLOT_RETURNED).seq, seq);
         struct fa_slot_event ev = pool_expect_down(&p, seq, FAAS_FAILURE_CRASHED);
-        cr_assert_not_null(strstr(outcome_text(&ev), "control page"));
+        cr_assert_not_null(strstr(outcome_text(&ev), "rubbish"));
         fa_outcome_deinit(&ev.outcome);
         pool_expect_alive(&p);
         fa_slots_close(p.s);
 }
 
-Test(broken, results_on_the_page_that_make_no_sense_end_the_slot) {
-        expect_broken_shelf("l");
-        expect_broken_shelf("s");
-        expect_broken_shelf("t");
-        expect_broken_shelf("b");
-        expect_broken_shelf("m");
+Test(broken, results_that_make_no_sense_end_the_slot) {
+        expect_broken_results("l");
+        expect_broken_results("s");
+        expect_broken_results("b");
+        expect_broken_results("m");
 }
 
 /* And at its death they are just not believed. */
 Test(broken, senseless_results_of_a_dead_slot_are_ignored) {
-        static const char *const how[] = {"l", "s", "t", "b", "m"};
+        static const char *const how[] = {"l", "s", "b", "m"};
 
-        for (int i = 0; i < 5; i++) {
+        for (int i = 0; i < 4; i++) {
                 struct pool p;
                 char path[256];
 
                 snprintf(path, sizeof(path), "%s/%s", th_temp_dir(), how[i]);
                 pool_open(&p, 1);
-                uint32_t seq = pool_give(&p, 0, "scribble-shelf", path);
+                uint32_t seq = pool_give(&p, 0, "scribble-results", path);
                 (void)read_number(path);
                 fa_slots_kill(p.s, 0);
                 struct fa_slot_event ev = pool_expect_down(&p, seq, FAAS_FAILURE_CRASHED);

@@ -1,9 +1,12 @@
 /* test-slots-held.c - results that a slot gathers come, whatever the task behind them does */
 #undef NDEBUG
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+
+#include <faas/error.h>
 
 #include "pool.h"
 #include "th.h"
@@ -160,5 +163,25 @@ Test(held, recalls_at_any_moment_lose_and_repeat_nothing) {
         }
         cr_assert_eq(n_results + n_returned, n_given, "%u results, %u returned, %u given",
                      n_results, n_returned, n_given);
+        fa_slots_close(p.s);
+}
+
+/* It rang for a result that is taken with a recall: it has to be told to ring again. */
+Test(held, slot_rings_again_after_a_recall_has_taken_what_it_rang_for) {
+        struct fa_slot_event ev;
+        struct pool p;
+
+        pool_open(&p, 1);
+        for (int i = 0; i < 20; i++) {
+                cr_assert_eq(fa_slots_next(p.s, &ev), FAAS_E_AGAIN);
+                uint32_t seq = pool_give(&p, 0, "echo", "one");
+                struct pollfd fd = {fa_slots_fd(p.s), POLLIN, 0};
+                cr_assert_eq(poll(&fd, 1, WAIT_MS), 1, "round %d", i);
+                cr_assert_eq(fa_slots_recall(p.s, 0), 0);
+                ev = pool_expect(&p, FA_SLOT_RESULT);
+                cr_assert_eq(ev.seq, seq);
+                fa_outcome_deinit(&ev.outcome);
+                cr_assert_eq(pool_expect(&p, FA_SLOT_RETURNED).seq, seq);
+        }
         fa_slots_close(p.s);
 }
