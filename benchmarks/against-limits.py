@@ -20,6 +20,8 @@ COMPARISONS = [
      "e2e-local", ["--slots", "4", "--single", "0"], "tasks_per_s", "at least 0.45"),
     ("push, one in flight, one core", "limit-echo", ["--one-core", "--tasks", "1000"],
      "e2e-remote", ["--workers", "1", "--tasks", "1000"], "single_p50_us", "at most 1.15, and 5 us"),
+    ("push with Redis, one in flight, one core", "limit-echo", ["--one-core", "--durable", "--tasks", "1000"],
+     "e2e-remote", ["--store", "redis", "--workers", "1", "--tasks", "1000"], "single_p50_us", "at most 1.3"),
     ("push, many in flight, 4 workers", "limit-echo", ["--batch", "32", "--single", "100"],
      "e2e-remote", ["--single", "0"], "tasks_per_s", ""),
     ("push, 1 MiB", "limit-echo",

@@ -1,5 +1,5 @@
 /*
- * core-scale.c - the dispatcher machine and the memory store alone, with 1 to 60,000 workers
+ * core-scale.c - the dispatcher machine and the memory store alone, with 1 to 100,000 workers
  *
  *   core-scale [--smoke] [--workers LIST] [--tasks N] [--queued N]
  *
@@ -270,7 +270,7 @@ static void measure(unsigned n_workers, uint64_t tasks, uint64_t queued) {
 }
 
 int main(int argc, char **argv) {
-        char usual[] = "1,10,100,1000,10000,60000", few[] = "1,100";
+        char usual[] = "1,10,100,1000,10000,100000", few[] = "1,100";
         uint64_t tasks = 1000000, queued = 0;
         char *list = usual;
 
@@ -292,7 +292,7 @@ int main(int argc, char **argv) {
         }
         for (char *word; (word = strsep(&list, ","));) {
                 unsigned n = (unsigned)strtoul(word, NULL, 10);
-                must(n >= 1 && n <= 60000 && tasks > 0, "1 to 60000 workers, 1 task at least");
+                must(n >= 1 && n <= 100000 && tasks > 0, "1 to 100000 workers, 1 task at least");
                 measure(n, tasks, queued);
         }
         return 0;

@@ -14,6 +14,8 @@
 
 #include <faas/faas.h>
 
+#include "alone.h"
+
 #define CHUNK 256
 #define IN_FLIGHT 4096 /* enough to keep all slots busy, little enough to stay in the caches */
 
@@ -70,39 +72,13 @@ static int run_many(struct faas_client *c, unsigned n) {
         return 0;
 }
 
-static int compare(const void *a, const void *b) {
-        double x = *(const double *)a, y = *(const double *)b;
-
-        return (x > y) - (x < y);
-}
-
-static int run_single(struct faas_client *c, unsigned n, double *ret_p50) {
-        struct faas_task t = {.function = "same", .payload = "0123456789abcde", .payload_len = 16};
-        struct faas_result r = FAAS_RESULT_INIT;
-        double *v = calloc(n, sizeof(*v));
-        struct faas_id id;
-
-        for (unsigned i = 0; v && i < n; i++) {
-                double start = now();
-                if (faas_submit(c, &t, &id) || faas_wait(c, &id, -1, &r)) {
-                        free(v);
-                        return fail("one task");
-                }
-                v[i] = now() - start;
-        }
-        faas_result_clear(&r);
-        if (!v)
-                return fail("no memory");
-        qsort(v, n, sizeof(*v), compare);
-        *ret_p50 = v[n / 2] * 1e6;
-        free(v);
-        return 0;
-}
-
 int main(int argc, char **argv) {
         unsigned slots = 4, n = 1000000, single = 10000;
         struct faas_client *c = NULL;
-        double start, seconds, p50 = 0;
+        const struct faas_task task = {
+                .function = "same", .payload = "0123456789abcde", .payload_len = 16};
+        struct alone alone;
+        double start, seconds, cpu;
         char url[32]; /* "local:" and a number */
 
         for (int i = 1; i < argc; i++) {
@@ -126,16 +102,19 @@ int main(int argc, char **argv) {
                 return fail(url);
         if (run_many(c, n / 10 + 1)) /* warm */
                 return 1;
+        cpu = alone_machine_cpu();
         start = now();
         if (run_many(c, n))
                 return 1;
         seconds = now() - start;
-        if (single && run_single(c, single, &p50))
+        cpu = alone_machine_cpu() - cpu;
+        if (alone_run(c, &task, single, &alone))
                 return 1;
         faas_client_close(c);
         printf("{\"bench\": \"e2e-local\", \"version\": \"%s\", \"slots\": %u, \"tasks\": %u, "
-               "\"bytes\": 16, \"seconds\": %.4f, \"tasks_per_s\": %.0f, \"single\": %u, "
-               "\"single_p50_us\": %.1f}\n",
-               faas_version(), slots, n, seconds, n / seconds, single, p50);
+               "\"bytes\": 16, \"seconds\": %.4f, \"tasks_per_s\": %.0f, \"cpu_us\": %.2f, ",
+               faas_version(), slots, n, seconds, n / seconds, cpu * 1e6 / n);
+        alone_print(&alone);
+        printf("}\n");
         return 0;
 }

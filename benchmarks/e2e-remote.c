@@ -22,6 +22,7 @@
 
 #include <faas/faas.h>
 
+#include "alone.h"
 #include "programs.h"
 
 #define CHUNK 256
@@ -61,35 +62,6 @@ run_many(struct faas_client *c, const struct faas_task *task, unsigned n, unsign
                 got++;
         }
         faas_result_clear(&r);
-        return 0;
-}
-
-static int compare(const void *a, const void *b) {
-        double x = *(const double *)a, y = *(const double *)b;
-
-        return (x > y) - (x < y);
-}
-
-static int
-run_single(struct faas_client *c, const struct faas_task *t, unsigned n, double *ret_p50) {
-        struct faas_result r = FAAS_RESULT_INIT;
-        double *v = calloc(n, sizeof(*v));
-        struct faas_id id;
-
-        for (unsigned i = 0; v && i < n; i++) {
-                double start = programs_now();
-                if (faas_submit(c, t, &id) || faas_wait(c, &id, 60000, &r)) {
-                        free(v);
-                        return fail("one task");
-                }
-                v[i] = programs_now() - start;
-        }
-        faas_result_clear(&r);
-        if (!v)
-                return fail("no memory");
-        qsort(v, n, sizeof(*v), compare);
-        *ret_p50 = v[n / 2] * 1e6;
-        free(v);
         return 0;
 }
 
@@ -145,7 +117,8 @@ static double cost(pid_t pid, double since, unsigned tasks) {
 static int measure(const struct options *o, const struct programs *p, struct faas_client *c) {
         static char payload[FAAS_PAYLOAD_MAX];
         struct faas_task t = {.function = "echo", .payload = payload, .payload_len = o->bytes};
-        double start, seconds, redis, dispatcher, p50 = 0;
+        double start, seconds, redis, dispatcher, cpu;
+        struct alone alone;
 
         if (o->sleep) {
                 unsigned n = o->rounds * o->workers * o->slots;
@@ -166,23 +139,25 @@ static int measure(const struct options *o, const struct programs *p, struct faa
                 return 1;
         redis = programs_cpu(p->redis.pid);
         dispatcher = programs_cpu(p->dispatchers[0]);
+        cpu = alone_machine_cpu();
         start = programs_now();
         if (run_many(c, &t, o->tasks, o->in_flight))
                 return 1;
         seconds = programs_now() - start;
+        cpu = alone_machine_cpu() - cpu;
         redis = cost(p->redis.pid, redis, o->tasks);
         dispatcher = cost(p->dispatchers[0], dispatcher, o->tasks);
-        if (o->single && run_single(c, &t, o->single, &p50))
+        if (alone_run(c, &t, o->single, &alone))
                 return 1;
         printf("{\"bench\": \"e2e-remote\", \"mode\": \"%s\", \"over\": \"%s\", \"store\": \"%s\", "
-               "\"fsync\": \"%s\", \"workers\": %u, "
-               "\"slots\": %u, \"tasks\": %u, \"bytes\": %u, \"seconds\": %.4f, \"tasks_per_s\": "
-               "%.0f, "
-               "\"dispatcher_us\": %.2f, \"redis_us\": %.2f, \"single\": %u, \"single_p50_us\": "
-               "%.1f}\n",
+               "\"fsync\": \"%s\", \"workers\": %u, \"slots\": %u, \"tasks\": %u, \"bytes\": %u, "
+               "\"seconds\": %.4f, \"tasks_per_s\": %.0f, \"cpu_us\": %.2f, "
+               "\"dispatcher_us\": %.2f, \"redis_us\": %.2f, ",
                o->mode, o->tcp ? "tcp" : "ipc", o->store,
                strcmp(o->store, "redis") == 0 ? o->fsync : "", o->workers, o->slots, o->tasks,
-               o->bytes, seconds, o->tasks / seconds, dispatcher, redis, o->single, p50);
+               o->bytes, seconds, o->tasks / seconds, cpu * 1e6 / o->tasks, dispatcher, redis);
+        alone_print(&alone);
+        printf("}\n");
         return 0;
 }
 

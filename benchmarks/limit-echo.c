@@ -2,12 +2,14 @@
  * limit-echo.c - the raw limit of push and pull: ZeroMQ from a client to a broker, to a worker, and
  * back
  *
- *   limit-echo [--smoke] [--one-core] [--batch N] [--in-flight N] [--bytes N] [--tasks N] [--single
- * N]
+ *   limit-echo [--smoke] [--one-core] [--durable] [--batch N] [--in-flight N] [--bytes N]
+ *              [--tasks N] [--single N]
  *
  * Three processes over ipc, DEALER to ROUTER to DEALER, that look at nothing: the broker passes
- * each message to the other side.  --batch: tasks in a message.  One JSON line: tasks a second with
- * so many messages in flight, and the time of one task alone.
+ * each message to the other side.  --batch: tasks in a message.  --durable: before it passes one on
+ * it writes it into a Redis (a field of a hash, unix socket, file synced each second) and waits for
+ * the answer, both ways.  One JSON line: tasks a second with so many messages in flight, and the
+ * time of one task alone.
  */
 #include <signal.h>
 #include <stdio.h>
@@ -18,12 +20,20 @@
 #include <unistd.h>
 #include <zmq.h>
 
+#if FA_WITH_REDIS
+#include <hiredis/hiredis.h>
+
+#include "redis-server.h"
+#endif
+
 #include "limit.h"
 
 struct options {
         unsigned batch, in_flight, bytes, tasks, single;
-        int one_core;
+        int one_core, durable;
 };
+
+static const char *redis_socket; /* NULL: nothing is written */
 
 static void must(int ok, const char *what) {
         if (ok)
@@ -44,6 +54,26 @@ static void *open_socket(void *ctx, int type, const char *url, int bind) {
         return s;
 }
 
+#if FA_WITH_REDIS
+/* One connection and one command at a time: nothing else is under way. */
+static void keep(zmq_msg_t *m) {
+        static redisContext *redis;
+        redisReply *reply;
+
+        if (!redis)
+                redis = redisConnectUnix(redis_socket);
+        reply = redis && !redis->err ? redisCommand(redis, "HSET tasks 0123456789abcdef %b",
+                                                    zmq_msg_data(m), zmq_msg_size(m))
+                                     : NULL;
+        must(reply && reply->type == REDIS_REPLY_INTEGER, "Redis");
+        freeReplyObject(reply);
+}
+#else
+static void keep(zmq_msg_t *m) {
+        (void)m;
+}
+#endif
+
 /* Passes a part on with all that belongs to it. */
 static void pass(void *s, const zmq_msg_t *to) {
         zmq_msg_t part, id;
@@ -57,6 +87,8 @@ static void pass(void *s, const zmq_msg_t *to) {
                 zmq_msg_init(&part);
                 must(zmq_msg_recv(&part, s, 0) >= 0, "receive");
                 more = zmq_msg_more(&part);
+                if (redis_socket)
+                        keep(&part);
                 must(zmq_msg_send(&part, s, more ? ZMQ_SNDMORE : 0) >= 0, "send");
         }
 }
@@ -163,11 +195,13 @@ static void measure(const struct options *o, const char *url) {
         must(zmq_send(s, "C", 1, 0) == 1 && zmq_recv(s, &go, 1, 0) == 1, "hello");
         p50 = single(s, o, bytes, v);
         rate = many(s, o, bytes);
-        printf("{\"benchmark\":\"limit-echo\",\"over\":\"ipc\",\"one_core\":%s,\"batch\":%u,"
+        printf("{\"benchmark\":\"limit-echo\",\"over\":\"ipc\",\"one_core\":%s,\"durable\":%s,"
+               "\"batch\":%u,"
                "\"in_flight\":%u,\"bytes\":%u,\"tasks\":%u,\"tasks_per_s\":%.0f,\"single\":%u,"
                "\"single_p50_us\":%.1f,\"single_p99_us\":%.1f}\n",
-               o->one_core ? "true" : "false", o->batch, o->in_flight, o->bytes, o->tasks, rate,
-               o->single, p50 * 1e6, limit_rank(v, o->single, 99) * 1e6);
+               o->one_core ? "true" : "false", o->durable ? "true" : "false", o->batch,
+               o->in_flight, o->bytes, o->tasks, rate, o->single, p50 * 1e6,
+               limit_rank(v, o->single, 99) * 1e6);
         free(bytes);
         free(v);
 }
@@ -185,6 +219,10 @@ static void parse(struct options *o, int argc, char **argv) {
                         o->one_core = 1;
                         continue;
                 }
+                if (strcmp(argv[i], "--durable") == 0) {
+                        o->durable = 1;
+                        continue;
+                }
                 i++;
                 if (strcmp(argv[i - 1], "--batch") == 0)
                         o->batch = limit_number("--batch", next, 4096);
@@ -197,8 +235,9 @@ static void parse(struct options *o, int argc, char **argv) {
                 else if (strcmp(argv[i - 1], "--single") == 0)
                         o->single = limit_number("--single", next, 1000000);
                 else {
-                        fprintf(stderr, "usage: limit-echo [--smoke] [--one-core] [--batch N] "
-                                        "[--in-flight N] [--bytes N] [--tasks N] [--single N]\n");
+                        fprintf(stderr,
+                                "usage: limit-echo [--smoke] [--one-core] [--durable] [--batch N] "
+                                "[--in-flight N] [--bytes N] [--tasks N] [--single N]\n");
                         exit(2);
                 }
         }
@@ -209,10 +248,21 @@ int main(int argc, char **argv) {
                 .batch = 32, .in_flight = 64, .bytes = 16, .tasks = 1000000, .single = 5000};
         char dir[] = "/tmp/faas-bench-XXXXXX", url[64], path[48];
         pid_t pids[2];
+#if FA_WITH_REDIS
+        struct redis_server redis = {0};
+#endif
 
         parse(&o, argc, argv);
         if (o.one_core && limit_one_core())
                 return 1;
+#if FA_WITH_REDIS
+        if (o.durable && redis_server_new(&redis, "everysec"))
+                return 1;
+        if (o.durable)
+                redis_socket = redis.socket;
+#else
+        must(!o.durable, "--durable: built without Redis");
+#endif
         must(mkdtemp(dir) != NULL, dir);
         (void)snprintf(path, sizeof(path), "%s/door", dir);
         (void)snprintf(url, sizeof(url), "ipc://%s", path);
@@ -225,5 +275,8 @@ int main(int argc, char **argv) {
         }
         (void)unlink(path);
         (void)rmdir(dir);
+#if FA_WITH_REDIS
+        redis_server_kill(&redis);
+#endif
         return 0;
 }

@@ -89,6 +89,10 @@ bool bench_has_pool(void);
 void bench_percentiles(double *v, size_t n, struct bench_row *row);
 void bench_date(char ret[24]);
 
+/* The same with gearmand (bench-gearman.c). */
+bool bench_run_gearman(struct bench_row *row);
+bool bench_has_gearman(void);
+
 /* ---- bench-sum.c ---- */
 
 /* All runs of one point of a study, and the origin's metrics of it (docs/BENCH.md). */

@@ -28,7 +28,7 @@ static const char help[] =
         "      --slots N             of each worker (1)\n"
         "      --optype LIST         noop, sleep, heavy, xheavy (sleep; strong: noop)\n"
         "      --sleep LIST          seconds of each sleep (1)\n"
-        "  -m, --mode LIST           local, push, pull, pool (local,push,pull)\n"
+        "  -m, --mode LIST           local, push, pull, pool, gearman (local,push,pull)\n"
         "      --heartbeat LIST      seconds between beats, or off (1)\n"
         "      --store URL           memory: (default), or redis://HOST:PORT/DB\n"
         "      --tasks-per-worker N  weak (5)\n"
@@ -153,7 +153,7 @@ static struct numbers counts_of(const char *option, char *text) {
 /* ---- options ---- */
 
 static void set(struct settings *s, int option, char *arg) {
-        static const char *const modes[] = {"local", "push", "pull", "pool", NULL};
+        static const char *const modes[] = {"local", "push", "pull", "pool", "gearman", NULL};
         static const char *const optypes[] = {"noop", "sleep", "heavy", "xheavy", NULL};
 
         switch (option) {
@@ -255,6 +255,21 @@ static bool list_add(struct list *l, const struct bench_row *row) {
         return true;
 }
 
+/* The other systems, for comparison. */
+static const struct other {
+        const char *mode;
+        bool (*run)(struct bench_row *row);
+        bool (*has)(void);
+} others[] = {{"pool", bench_run_pool, bench_has_pool},
+              {"gearman", bench_run_gearman, bench_has_gearman}};
+
+static const struct other *find_other(const char *mode) {
+        for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+                if (strcmp(mode, others[i].mode) == 0)
+                        return &others[i];
+        return NULL;
+}
+
 static struct bench_row row_of(const struct settings *s,
                                const char *mode,
                                const char *optype,
@@ -271,7 +286,7 @@ static struct bench_row row_of(const struct settings *s,
         (void)snprintf(r.study, sizeof(r.study), "%s", s->study);
         (void)snprintf(r.store, sizeof(r.store), "%.*s", (int)strcspn(s->store, ":"), s->store);
         r.tasks = strcmp(s->study, "strong") == 0 ? s->tasks : s->per_worker * r.workers;
-        if (strcmp(mode, "pool") == 0)
+        if (find_other(mode))
                 r.store[0] = '\0';
         return r;
 }
@@ -340,9 +355,9 @@ static void hide_progress(void) {
 }
 
 static bool run_one(const struct settings *s, struct bench_row *row) {
-        if (strcmp(row->mode, "pool") == 0)
-                return bench_run_pool(row);
-        return bench_run(row, s->url, s->store);
+        const struct other *o = find_other(row->mode);
+
+        return o ? o->run(row) : bench_run(row, s->url, s->store);
 }
 
 /* All of the plan; those that are done come to the front of the list. The exit code. */
@@ -394,9 +409,11 @@ static int study(struct settings *s) {
 static void leave_out(struct settings *s) {
         size_t n = 0;
 
-        for (size_t i = 0; i < s->modes.n; i++)
-                if (strcmp(s->modes.v[i], "pool") != 0 || bench_has_pool())
+        for (size_t i = 0; i < s->modes.n; i++) {
+                const struct other *o = find_other(s->modes.v[i]);
+                if (!o || o->has())
                         s->modes.v[n++] = s->modes.v[i];
+        }
         s->modes.n = n;
 }
 

@@ -21,7 +21,7 @@
 #define FA_NESTING_MAX 4        /* arrays in arrays in an envelope */
 #define FA_FUNCTIONS_MAX 512    /* functions of one worker: their names fit one envelope */
 #define FA_SLOTS_MAX 1024       /* slots of one worker process */
-#define FA_PEERS_MAX 65536      /* workers and clients of one dispatcher */
+#define FA_PEERS_MAX 131072     /* workers and clients of one dispatcher */
 #define FA_ENDPOINT_MAX 256     /* text of one endpoint */
 #define FA_ENDPOINTS_MAX 16     /* dispatchers that one WELCOME names */
 #define FA_VALUES_MAX 32        /* numbers of a REPORT */

@@ -11,6 +11,10 @@
 #define DEPTH_MAX 64                  /* tasks in one slot's socket: beyond it nothing is gained */
 #define DEPTH_NS (500 * FA_NS_PER_US) /* a slot's queue holds work for about so long */
 #define STUCK_NS (5 * FA_NS_PER_MS)   /* a task so long ahead of others: those go elsewhere */
+#define PAIR_NS                                                                                    \
+        (STUCK_NS / 2)    /* up to here one more stands behind each: a round trip is as long       \
+                           */
+#define NEAR_NS STUCK_NS  /* so long before its end a long task has a successor asked for */
 #define ORPHAN_RETRIES 30 /* a result that nobody owns for so many intervals is dropped */
 #define RUN_MAX (1u << 20)
 #define STARTED_NS (10 * FA_NS_PER_MS) /* a task that runs so long is reported as started */
@@ -64,8 +68,12 @@ enum weight {
         WEIGHT_SHORT,   /* nothing, or what its function did in less than STUCK_NS before */
         WEIGHT_UNKNOWN, /* a function that has not ended yet */
         WEIGHT_LONG,    /* it was or is running for STUCK_NS */
+        WEIGHT_ENDING,  /* the same, and it should end about now */
         _WEIGHT_N
 };
+
+/* A long task on its way to the mean of its function. */
+enum phase { PHASE_FAR, PHASE_NEAR, PHASE_OVER };
 
 struct slot {
         struct fa_list queue; /* held, oldest first */
@@ -77,6 +85,7 @@ struct slot {
         bool kill;      /* one in it was cancelled: kill it unless the recall brings that one */
         bool killed;    /* it is about to go down */
         uint8_t weight; /* of what it runs: enum weight */
+        uint8_t phase;  /* of its oldest task: enum phase */
 };
 
 struct fa_work {

@@ -2,8 +2,10 @@
  * work-slot.c - the worker's slots: which gets the next task, and what becomes of those in it
  *
  * Short tasks go to a slot many at a time, long ones one by one: each slot is given work for about
- * DEPTH_NS by what its functions took before.  When a task surprises and runs long, those behind it
- * are recalled; when all slots are stuck, what waits goes back to its dispatcher for other workers.
+ * DEPTH_NS by what its functions took before.  A long one's successor is asked for shortly before
+ * it should end, so that no slot waits for a round trip, and nothing longer than that for a slot.
+ * When a task surprises and runs long, those behind it are recalled; when all slots are stuck, what
+ * waits goes back to its dispatcher for other workers.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -57,7 +59,9 @@ static uint32_t depth(uint64_t est_ns) {
                 return 1; /* not known yet */
         if (est_ns < DEPTH_NS / DEPTH_MAX)
                 return DEPTH_MAX;
-        return est_ns < DEPTH_NS ? (uint32_t)(DEPTH_NS / est_ns) : 1;
+        if (est_ns < DEPTH_NS / 2)
+                return (uint32_t)(DEPTH_NS / est_ns);
+        return est_ns < PAIR_NS ? 2 : 1;
 }
 
 /*
@@ -77,7 +81,8 @@ uint32_t fa_work_grant(const struct fa_work *w) {
 
         if (w->draining)
                 return 0;
-        return n - n_short + FA_MIN(n_short * each, n_short + 2 * w->run);
+        return n - n_short + w->n_weight[WEIGHT_ENDING] +
+               FA_MIN(n_short * each, n_short + 2 * w->run);
 }
 
 /* Called whenever its oldest task, or what is known of that one, is another than before. */
@@ -88,9 +93,10 @@ static void weigh(struct fa_work *w, struct slot *s) {
                 return;
         if (s->n) {
                 const struct held *h = fa_list_entry(fa_list_first(&s->queue), struct held, link);
-                v = s->stuck || *h->est >= STUCK_NS ? WEIGHT_LONG
-                    : *h->est                       ? WEIGHT_SHORT
-                                                    : WEIGHT_UNKNOWN;
+                if (s->stuck || *h->est >= STUCK_NS)
+                        v = s->phase == PHASE_NEAR ? WEIGHT_ENDING : WEIGHT_LONG;
+                else if (!*h->est)
+                        v = WEIGHT_UNKNOWN;
         }
         w->n_weight[s->weight]--;
         w->n_weight[v]++;
@@ -117,9 +123,10 @@ static struct slot *find_room(struct fa_work *w, const struct held *h, uint64_t 
         for (unsigned i = 0; i < w->cfg.n_slots; i++) {
                 struct slot *s = &w->slots[w->cursor];
                 w->cursor = w->cursor + 1 == w->cfg.n_slots ? 0 : w->cursor + 1;
-                if (!s->up || s->kill || s->n >= max)
+                const bool ending = s->weight == WEIGHT_ENDING && !s->slow;
+                if (!s->up || s->kill || s->n >= (ending ? 2 : max))
                         continue;
-                if (s->n && (idle_only || is_long(s, now_ns)))
+                if (s->n && (idle_only || (!ending && is_long(s, now_ns))))
                         continue;
                 return s;
         }
@@ -153,6 +160,7 @@ static void assign(struct fa_work *w, uint64_t now_ns) {
                 fa_list_push_back(&s->queue, &h->link);
                 if (s->n++ == 0) {
                         s->since_ns = now_ns;
+                        s->phase = PHASE_FAR;
                         w->n_busy++;
                         weigh(w, s);
                 }
@@ -212,6 +220,7 @@ on_result(struct fa_work *w, struct slot *s, const struct fa_outcome *o, uint64_
         learn(w, h->est, now_ns - s->since_ns);
         s->since_ns = now_ns;
         s->slow = s->stuck = false;
+        s->phase = PHASE_FAR;
         unslot(w, s, h);
         weigh(w, s);
         fa_work_ended(w, h, o, now_ns);
@@ -399,6 +408,24 @@ static void report_started(struct fa_work *w, struct slot *s, uint64_t now_ns) {
         h->reported = fa_work_item(w, h->from, FA_MSG_STARTED, h, now_ns) != NULL;
 }
 
+/* When the phase of a slot's oldest task changes next; FA_NEVER: it is not long, or over. */
+static uint64_t next_phase_ns(const struct slot *s) {
+        const struct held *h = fa_list_entry(fa_list_first(&s->queue), struct held, link);
+
+        if (*h->est < STUCK_NS || s->phase == PHASE_OVER)
+                return FA_NEVER;
+        return s->since_ns + *h->est + (s->phase == PHASE_FAR ? -NEAR_NS : NEAR_NS);
+}
+
+static void move_phase(struct fa_work *w, struct slot *s, uint64_t now_ns) {
+        const uint8_t was = s->phase;
+
+        while (next_phase_ns(s) <= now_ns)
+                s->phase++;
+        if (s->phase != was)
+                weigh(w, s);
+}
+
 void fa_work_slot_tick(struct fa_work *w, uint64_t now_ns) {
         for (unsigned i = 0; i < w->cfg.n_slots && w->n_busy; i++) {
                 struct slot *s = &w->slots[i];
@@ -409,7 +436,8 @@ void fa_work_slot_tick(struct fa_work *w, uint64_t now_ns) {
                         w->run = 0;
                         weigh(w, s);
                 }
-                if (s->stuck && s->n > 1 && !s->slow && !s->kill &&
+                move_phase(w, s, now_ns);
+                if (s->stuck && s->n > 1 && !s->slow && !s->kill && s->phase != PHASE_NEAR &&
                     op_push(w, FA_WORK_RECALL, i, NULL))
                         s->slow = true;
                 report_started(w, s, now_ns);
@@ -427,6 +455,8 @@ uint64_t fa_work_slot_deadline(const struct fa_work *w) {
                         continue;
                 if (!s->stuck)
                         at = FA_MIN(at, s->since_ns + STUCK_NS);
+                const uint64_t phase_ns = next_phase_ns(s);
+                at = FA_MIN(at, phase_ns);
                 const struct held *h = fa_list_entry(fa_list_first(&s->queue), struct held, link);
                 if (!h->reported && h->from && h->from->state == LINK_OPEN)
                         at = FA_MIN(at, s->since_ns + STARTED_NS);

@@ -219,6 +219,11 @@ bool fa_chan_is_ready(struct fa_chan *c) {
         return c->channel.control && fa_ring_ready(&c->channel.results, 1) > 0;
 }
 
+bool fa_chan_has_room(const struct fa_chan *c) {
+        return c->n_pending > 0 &&
+               !atomic_load_explicit(&c->channel.tasks.counts->writer_waits, memory_order_relaxed);
+}
+
 /* Is this what an honest slot can have claimed: the last task with a result, or one without? */
 static bool may_be_claimed(const struct fa_chan *c, uint32_t seq) {
         if (seq == c->answered_seq)

@@ -66,10 +66,13 @@ int fa_chan_queue(struct fa_chan *c, const struct fa_slot_task *t);
  */
 int fa_chan_flush(struct fa_chan *c);
 
-/* Before the host sleeps: the slot is to ring the bell.  Then, behind a full barrier: is there
- * something to do already? */
+/* Before the host sleeps: the slot is to ring the bell.  Then, behind a full barrier: has it
+ * something already? */
 void fa_chan_arm(struct fa_chan *c);
 bool fa_chan_is_ready(struct fa_chan *c);
+
+/* Has the slot made room for what is still to be told? */
+bool fa_chan_has_room(const struct fa_chan *c);
 
 /* The host is awake. */
 static inline void fa_chan_disarm(struct fa_chan *c) {

@@ -56,19 +56,24 @@ void fa_pool_poke(struct fa_slots *s, const struct fa_pool_slot *slot) {
                  EPOLLIN | EPOLLOUT | EPOLLET);
 }
 
+void fa_pool_arm(struct fa_pool_slot *slot) {
+        /* Also if it is armed: it may have rung since. */
+        slot->n_rings++;
+        fa_chan_arm(&slot->chan);
+}
+
 /*
  * The epoll is edge-triggered, so a bell need not be read to be heard again; but it must not get
- * full, or its slot could not ring it any more.
+ * full, or its slot could not ring it any more.  What is read may be a ring that the epoll has not
+ * told of, and tells no more: whoever calls this looks at the slot afterwards.
  */
-void fa_pool_arm(struct fa_pool_slot *slot) {
-        char drop[2 * BELL_RINGS];
+void fa_pool_empty_bell(struct fa_pool_slot *slot) {
+        char drop[4 * BELL_RINGS];
 
-        /* Also if it is armed: it may have rung since. */
-        if (++slot->n_rings >= BELL_RINGS) {
-                (void)recv(slot->bell, drop, sizeof(drop), MSG_DONTWAIT);
-                slot->n_rings = 0;
-        }
-        fa_chan_arm(&slot->chan);
+        if (slot->n_rings < BELL_RINGS)
+                return;
+        (void)recv(slot->bell, drop, sizeof(drop), MSG_DONTWAIT);
+        slot->n_rings = 0;
 }
 
 static void pause_forks(struct fa_slots *s) {
@@ -393,7 +398,9 @@ void fa_pool_flush(struct fa_slots *s, struct fa_pool_slot *slot) {
         if (s->armed)
                 fa_pool_arm(slot);
         fa_pool_watch(s, slot);
-        if (fa_chan_flush(&slot->chan) == FAAS_E_PROTO)
+        int r = fa_chan_flush(&slot->chan);
+        slot->n_rings += r == FAAS_E_AGAIN; /* for room */
+        if (r == FAAS_E_PROTO)
                 fa_pool_kill(s, slot, "it wrote over its slot's control page");
 }
 

@@ -124,6 +124,7 @@ void fa_pool_poke(struct fa_slots *s, const struct fa_pool_slot *slot);
 
 /* It may ring its bell, once. */
 void fa_pool_arm(struct fa_pool_slot *slot);
+void fa_pool_empty_bell(struct fa_pool_slot *slot);
 
 /* Tells the slot its tasks as far as its ring takes them, and looks at it from now on. */
 void fa_pool_flush(struct fa_slots *s, struct fa_pool_slot *slot);

@@ -152,13 +152,18 @@ static void wait_ready(struct fa_slots *s, int timeout_ms) {
 static bool arm(struct fa_slots *s) {
         struct fa_list *it;
 
-        fa_list_for_each (it, &s->watched)
-                fa_pool_arm(fa_list_entry(it, struct fa_pool_slot, watched));
+        fa_list_for_each (it, &s->watched) {
+                struct fa_pool_slot *slot = fa_list_entry(it, struct fa_pool_slot, watched);
+                fa_pool_empty_bell(slot);
+                fa_pool_arm(slot);
+        }
         s->armed = true;
         atomic_thread_fence(memory_order_seq_cst);
-        fa_list_for_each (it, &s->watched)
-                if (fa_chan_is_ready(&fa_list_entry(it, struct fa_pool_slot, watched)->chan))
+        fa_list_for_each (it, &s->watched) {
+                struct fa_chan *c = &fa_list_entry(it, struct fa_pool_slot, watched)->chan;
+                if (fa_chan_is_ready(c) || fa_chan_has_room(c))
                         return false;
+        }
         return true;
 }
 
@@ -197,10 +202,11 @@ static bool spin(struct fa_slots *s) {
         struct fa_list *it;
 
         for (unsigned i = 0; i < s->spins && fa_now() < until_ns; i++) {
-                fa_list_for_each (it, &s->watched)
-                        if (fa_chan_is_ready(
-                                    &fa_list_entry(it, struct fa_pool_slot, watched)->chan))
+                fa_list_for_each (it, &s->watched) {
+                        struct fa_chan *c = &fa_list_entry(it, struct fa_pool_slot, watched)->chan;
+                        if (fa_chan_is_ready(c) || fa_chan_has_room(c))
                                 return true;
+                }
                 (void)sched_yield();
         }
         return false;

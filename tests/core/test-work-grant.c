@@ -363,3 +363,67 @@ Test(grant, a_cancelled_task_that_runs_costs_its_slot_one_kill) {
         cr_assert_not(fa_work_pop(m.w, &op), "nothing goes into a slot that dies");
         fa_work_free(m.w);
 }
+
+static void pass(uint64_t ns) {
+        m.now_ns += ns;
+        fa_work_tick(m.w, m.now_ns);
+        drain_outbox();
+}
+
+/* So that a slot has something to do while its result and the next task are on their way. */
+Test(grant, a_long_task_has_its_successor_asked_for_just_before_its_end) {
+        for (int mode = 0; mode < 2; mode++) {
+                start(1, mode ? FA_MODE_PULL : FA_MODE_PUSH);
+                run("long", 100 * FA_NS_PER_MS, 1);
+                give(DISPATCHER, "long", 1);
+                cr_assert_eq(slot_of_next(), 0);
+                pass(94 * FA_NS_PER_MS);
+                cr_assert_eq(m.said[FA_MSG_RETURN], 0);
+                forget();
+                cr_assert_leq(fa_work_deadline(m.w), m.now_ns + FA_NS_PER_MS);
+                pass(FA_NS_PER_MS);
+                cr_assert_eq(m.said[FA_MSG_REQUEST], 1);
+                cr_assert_eq(m.grant[DISPATCHER], 2);
+                give(DISPATCHER, "long", 1);
+                cr_assert_eq(slot_of_next(), 0); /* behind the other: it begins at once */
+                end(0, 5 * FA_NS_PER_MS);
+                cr_assert_eq(slot_of_next(), -1);
+                cr_assert_eq(m.said[FA_MSG_RETURN], 0);
+                fa_work_free(m.w);
+        }
+}
+
+/* The mean was wrong: it does not wait for long. */
+Test(grant, the_successor_of_a_task_that_does_not_end_goes_back) {
+        struct fa_work_op op;
+
+        start(1, FA_MODE_PUSH);
+        run("long", 100 * FA_NS_PER_MS, 1);
+        give(DISPATCHER, "long", 1);
+        cr_assert_eq(slot_of_next(), 0);
+        pass(96 * FA_NS_PER_MS);
+        give(DISPATCHER, "short", 1);
+        cr_assert_eq(slot_of_next(), 0);
+        pass(0);
+        cr_assert_not(fa_work_pop(m.w, &op)); /* it need not go back yet */
+        cr_assert_leq(fa_work_deadline(m.w), m.now_ns + 9 * FA_NS_PER_MS);
+        pass(9 * FA_NS_PER_MS);
+        cr_assert(fa_work_pop(m.w, &op) && op.kind == FA_WORK_RECALL);
+        input(&(struct fa_event){.kind = FA_EV_SLOT_RETURNED, .n = 1});
+        cr_assert_eq(m.said[FA_MSG_RETURN], 1);
+        cr_assert_eq(m.grant[DISPATCHER], 1);
+        forget();
+        pass(FA_NS_PER_S);
+        cr_assert_eq(m.said[FA_MSG_REQUEST] + m.said[FA_MSG_RETURN], 0);
+        fa_work_free(m.w);
+}
+
+Test(grant, behind_each_task_of_a_millisecond_stands_another_one) {
+        start(1, FA_MODE_PUSH);
+        run("short", FA_NS_PER_MS, 20);
+        give(DISPATCHER, "short", 3);
+        cr_assert_eq(slot_of_next(), 0);
+        cr_assert_eq(slot_of_next(), 0);
+        cr_assert_eq(slot_of_next(), -1);
+        fa_work_free(m.w);
+}

@@ -211,3 +211,31 @@ Test(slots, killed_slot_is_reported_with_signal_9) {
         pool_expect_alive(&p);
         fa_slots_close(p.s);
 }
+
+/* Each goes and comes in many pieces, and each piece wakes somebody: none may be missed. */
+Test(slots, long_payloads_go_through_rings_that_are_shorter) {
+        enum { N = 60, LEN = 3 << 20 };
+        struct fa_blob *payload = NULL;
+        uint8_t *bytes;
+        struct pool p;
+
+        cr_assert_eq(fa_blob_new_uninit(&payload, &bytes, LEN), 0);
+        for (size_t i = 0; i < LEN; i++)
+                bytes[i] = (uint8_t)(i * 31 + i / 4099);
+        pool_open(&p, 2);
+        for (unsigned i = 0; i < N; i++) {
+                const struct faas_id id = {{1}};
+                const struct fa_slot_task t = {&id, "echo", payload, 0};
+                uint32_t seq;
+                cr_assert_eq(fa_slots_run(p.s, i % 2, &t, &seq), 0);
+        }
+        fa_slots_flush(p.s);
+        for (unsigned i = 0; i < N; i++) {
+                struct fa_slot_event ev = pool_expect(&p, FA_SLOT_RESULT);
+                cr_assert_eq(fa_blob_len(ev.outcome.payload), LEN);
+                cr_assert(memcmp(fa_blob_ptr(ev.outcome.payload), fa_blob_ptr(payload), LEN) == 0);
+                fa_outcome_deinit(&ev.outcome);
+        }
+        fa_slots_close(p.s);
+        fa_blob_unref(payload);
+}

@@ -78,7 +78,7 @@ wrong() {
 }
 wrong 'what to do is missing; expected weak, strong or report'
 wrong '"fast" is none of weak, strong, report' fast
-wrong '--mode: "fly" is none of local, push, pull, pool' weak --mode local,fly
+wrong '--mode: "fly" is none of local, push, pull, pool, gearman' weak --mode local,fly
 wrong '--optype: "nop" is none of noop, sleep, heavy, xheavy' weak --optype nop
 wrong '--workers: "0" is not a number from 1 to 256' weak --workers 1,0
 wrong '--workers: 1.5 is not a whole number' weak --workers 1.5
