@@ -13,6 +13,7 @@ const path = require("path");
 // The package is not installed beside this file: it stands in the build directory.
 const load = createRequire(path.join(process.env.PEERS_MODULES || __dirname, "x.js"));
 const { Queue, QueueEvents, Worker } = load("bullmq");
+const { Redis } = load("ioredis");
 
 const SAMPLES_MIN = 20;
 const PAYLOAD = "0123456789abcdef";
@@ -32,12 +33,23 @@ function work(o) {
 
 class Client {
         constructor(socket) {
-                const connection = { path: socket, maxRetriesPerRequest: null };
+                this.connection = { path: socket, maxRetriesPerRequest: null };
                 this.queue = new Queue("work", {
-                        connection,
+                        connection: this.connection,
                         defaultJobOptions: { removeOnComplete: true, removeOnFail: true },
                 });
-                this.events = new QueueEvents("work", { connection });
+        }
+
+        /* From the last event that there is: by itself it reads those that come once it listens, and the
+         * first job may be faster. */
+        async listen() {
+                const redis = new Redis({ path: this.connection.path });
+                const [last] = await redis.xrevrange("bull:work:events", "+", "-", "COUNT", 1);
+                redis.disconnect();
+                this.events = new QueueEvents("work", {
+                        connection: this.connection,
+                        lastEventId: last ? last[0] : "0-0",
+                });
                 this.n = 0; // complete jobs
                 this.wake = null;
                 this.events.on("completed", ({ returnvalue }) => {
@@ -46,6 +58,7 @@ class Client {
                         if (this.wake) this.wake();
                 });
                 this.events.on("failed", ({ failedReason }) => this.die(failedReason));
+                await this.events.waitUntilReady();
         }
 
         die(why) {
@@ -127,7 +140,7 @@ async function main() {
         const o = options(process.argv.slice(2));
         if (o.work) return work(o);
         const client = new Client(o.connect);
-        await client.events.waitUntilReady();
+        await client.listen();
         const found = o.one
                 ? await runOne(client, Number(o.one))
                 : await runMany(client, Number(o.many), Number(o["in-flight"]));

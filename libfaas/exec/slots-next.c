@@ -71,9 +71,10 @@ static bool take_down(struct fa_slots *s, struct fa_pool_slot *slot, struct fa_s
         return was_up;
 }
 
-/* Nothing of its own is to come before it gets another task. */
+/* Nothing of its own is to come before it gets another task, nor does it wait for the rest of one
+ * that was taken back. */
 static void check_idle(struct fa_slots *s, struct fa_pool_slot *slot) {
-        if (slot->up && slot->chan.n_tasks == 0)
+        if (slot->up && slot->chan.n_tasks == 0 && slot->chan.n_pending == 0)
                 fa_pool_unwatch(s, slot);
 }
 

@@ -185,3 +185,39 @@ Test(held, slot_rings_again_after_a_recall_has_taken_what_it_rang_for) {
         }
         fa_slots_close(p.s);
 }
+
+/* Half of it lies in the ring when it is taken back: the rest has to follow, or the ring is blocked. */
+Test(held, long_task_that_is_taken_back_half_way_leaves_the_ring_whole) {
+        enum { LEN = 1 << 20 };
+        char gate[256], in[300];
+        struct fa_slot_event ev;
+        struct fa_blob *payload = NULL;
+        uint8_t *bytes;
+        struct pool p;
+
+        snprintf(gate, sizeof(gate), "%s/gate", th_temp_dir());
+        snprintf(in, sizeof(in), "%s.in", gate);
+        cr_assert_eq(fa_blob_new_uninit(&payload, &bytes, LEN), 0);
+        memset(bytes, 7, LEN);
+        pool_open(&p, 1);
+        uint32_t blocked = pool_queue(&p, 0, "gate", gate);
+        const struct faas_id id = {{1}};
+        const struct fa_slot_task t = {&id, "echo", payload, 0};
+        uint32_t seq;
+        cr_assert_eq(fa_slots_run(p.s, 0, &t, &seq), 0);
+        fa_slots_flush(p.s);
+        (void)read_number(in);
+        cr_assert_eq(fa_slots_recall(p.s, 0), 0);
+        cr_assert_eq(pool_expect(&p, FA_SLOT_RETURNED).seq, blocked);
+        FILE *f = fopen(gate, "w");
+        cr_assert_not_null(f);
+        fclose(f);
+        cr_assert_eq(pool_expect(&p, FA_SLOT_RESULT).seq, blocked);
+        uint32_t last = pool_give(&p, 0, "echo", "last");
+        ev = pool_expect(&p, FA_SLOT_RESULT);
+        cr_assert_eq(ev.seq, last);
+        cr_assert_str_eq((const char *)fa_blob_ptr(ev.outcome.payload), "last");
+        fa_outcome_deinit(&ev.outcome);
+        fa_slots_close(p.s);
+        fa_blob_unref(payload);
+}

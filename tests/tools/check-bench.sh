@@ -1,7 +1,7 @@
 #!/bin/sh
 # check-bench.sh FAAS-BENCH DISPATCHER WORKER - the scaling study: rows, table, report, what goes wrong
 set -eu
-bench=$(realpath "$1") dispatcher=$(realpath "$2") worker=$(realpath "$3")
+here=$(realpath "$(dirname "$0")") bench=$(realpath "$1") dispatcher=$(realpath "$2") worker=$(realpath "$3")
 . "$(dirname "$0")/lib.sh"
 
 rows() {
@@ -32,12 +32,22 @@ grep -q '^| weak   | push .*| *off |' out || die "no row without heartbeats"
 expect 0 "$bench" weak --mode pool --workers 2 --sleep 0.001 --repeat 1
 rows 31
 
+# gearmand, which need not be there.
+mkdir gearman
+ln -s "$here/fake-gearmand.py" gearman/gearmand
+expect 0 env PATH="$scratch/gearman:$PATH" "$bench" weak --mode gearman,push --workers 3 --sleep 0.01 --repeat 1
+grep -q '^gearman,sleep,3,15,' performance_test.csv || die "no row of gearman"
+rows 33
+expect 0 env PATH="$scratch/nowhere" "$bench" weak --mode gearman,push --workers 1 --sleep 0.001 --repeat 1
+said 'gearmand is not there (package gearman-job-server): gearman is skipped'
+rows 34
+
 # A running system, measured as it is.
 start "$dispatcher" --mode push --listen "ipc://$scratch/door" --log-level error
 start "$worker" --slots 2 --log-level error "ipc://$scratch/door"
 expect 0 "$bench" weak --url "ipc://$scratch/door" --optype noop --repeat 1
 grep -q '^url,noop,1,5,' performance_test.csv || die "no row of the running system"
-rows 32
+rows 35
 
 # The report, with the plots and without gnuplot.
 expect 0 "$bench" report
@@ -46,7 +56,7 @@ for plot in load-overhead load-latency load-throughput load-efficiency strong-la
         grep -q "id=\"$plot\"" faas-bench-report/report.html || die "the page has no $plot"
 done
 [ "$(grep -c '<svg' faas-bench-report/report.html)" -eq 7 ] || die "the pictures are not in the page"
-[ "$(grep -c '^| weak ' faas-bench-report/report.md)" -eq 16 ] || die "the table of the report"
+[ "$(grep -c '^| weak ' faas-bench-report/report.md)" -eq 18 ] || die "the table of the report"
 mkdir bin
 for tool in sh command; do
         [ ! -x "/bin/$tool" ] || ln -s "/bin/$tool" bin/
