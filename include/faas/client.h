@@ -294,7 +294,8 @@ int faas_client_workers(struct faas_client *c, struct faas_worker_info **ret, si
  *
  * Readable (level-triggered) while faas_client_process() has something to do or a result waits to
  * be collected.  The same number for the client's whole life; never read, write or close it.  It
- * costs the client's calls some system calls, but only from the first time on that it was asked for.
+ * costs the client's calls some system calls, but only from the first time on that it was asked
+ * for.
  *
  * Return: a file descriptor; -EINVAL no client, or it belongs to the process that forked this one;
  *         -ENOMEM, -ENOSPC it cannot be watched.

@@ -186,7 +186,8 @@ Test(held, slot_rings_again_after_a_recall_has_taken_what_it_rang_for) {
         fa_slots_close(p.s);
 }
 
-/* Half of it lies in the ring when it is taken back: the rest has to follow, or the ring is blocked. */
+/* Half of it lies in the ring when it is taken back: the rest has to follow, or the ring is
+ * blocked. */
 Test(held, long_task_that_is_taken_back_half_way_leaves_the_ring_whole) {
         enum { LEN = 1 << 20 };
         char gate[256], in[300];
