@@ -79,6 +79,7 @@ struct slot {
         struct fa_list queue; /* held, oldest first */
         uint32_t n;
         uint64_t since_ns; /* since when its oldest task can have been running */
+        uint64_t over_ns;  /* near its end: when it should have ended at the latest */
         bool up;
         bool stuck;     /* its oldest task has been running for STUCK_NS */
         bool slow;      /* gave tasks back: one at a time until its next result */

@@ -408,20 +408,25 @@ static void report_started(struct fa_work *w, struct slot *s, uint64_t now_ns) {
         h->reported = fa_work_item(w, h->from, FA_MSG_STARTED, h, now_ns) != NULL;
 }
 
-/* When the phase of a slot's oldest task changes next; FA_NEVER: it is not long, or over. */
+/* When the phase of a slot's oldest task changes next; FA_NEVER: it is not long, or over.  What is
+ * near its end stays so for a bounded time, whatever becomes of the mean meanwhile. */
 static uint64_t next_phase_ns(const struct slot *s) {
         const struct held *h = fa_list_entry(fa_list_first(&s->queue), struct held, link);
 
+        if (s->phase == PHASE_NEAR)
+                return s->over_ns;
         if (*h->est < STUCK_NS || s->phase == PHASE_OVER)
                 return FA_NEVER;
-        return s->since_ns + *h->est + (s->phase == PHASE_FAR ? -NEAR_NS : NEAR_NS);
+        return s->since_ns + *h->est - NEAR_NS;
 }
 
 static void move_phase(struct fa_work *w, struct slot *s, uint64_t now_ns) {
+        const struct held *h = fa_list_entry(fa_list_first(&s->queue), struct held, link);
         const uint8_t was = s->phase;
 
         while (next_phase_ns(s) <= now_ns)
-                s->phase++;
+                if (s->phase++ == PHASE_FAR)
+                        s->over_ns = s->since_ns + *h->est + NEAR_NS;
         if (s->phase != was)
                 weigh(w, s);
 }

@@ -427,3 +427,34 @@ Test(grant, behind_each_task_of_a_millisecond_stands_another_one) {
         cr_assert_eq(slot_of_next(), -1);
         fa_work_free(m.w);
 }
+
+/* The mean falls below what is long: what stands behind the long one goes back all the same. */
+Test(grant, a_mean_that_falls_meanwhile_keeps_no_successor_waiting) {
+        struct fa_work_op op;
+
+        start(2, FA_MODE_PUSH);
+        run("long", 100 * FA_NS_PER_MS, 1);
+        give(DISPATCHER, "long", 1);
+        const int slot = slot_of_next();
+        pass(96 * FA_NS_PER_MS);
+        give(DISPATCHER, "long", 1);
+        const int other = slot_of_next();
+        cr_assert_eq(other, 1 - slot);
+        give(DISPATCHER, "long", 1);
+        cr_assert_eq(slot_of_next(), slot); /* behind the one that should end */
+        for (int i = 0; i < 40; i++) {
+                end(other, FA_NS_PER_US);
+                while (fa_work_pop(m.w, &op))
+                        cr_assert_eq(op.kind, FA_WORK_RUN);
+                give(DISPATCHER, "long", 1);
+                while (fa_work_pop(m.w, &op))
+                        cr_assert_eq(op.kind, FA_WORK_RUN);
+        }
+        cr_assert_leq(fa_work_deadline(m.w), m.now_ns + 10 * FA_NS_PER_MS);
+        pass(10 * FA_NS_PER_MS);
+        bool recalled = false;
+        while (fa_work_pop(m.w, &op))
+                recalled |= op.kind == FA_WORK_RECALL && op.slot == (unsigned)slot;
+        cr_assert(recalled);
+        fa_work_free(m.w);
+}
