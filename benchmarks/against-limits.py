@@ -46,7 +46,7 @@ def main():
     args.add_argument("--smoke", action="store_true")
     args = args.parse_args()
     programs = {os.path.basename(p): p for p in args.programs}
-    smoke = ["--smoke"] if args.smoke else []
+    smoke = ["--smoke", "--tasks", "100"] if args.smoke else []
     for name, limit, limit_args, ours, our_args, field, wanted in COMPARISONS:
         if args.only not in name:
             continue
