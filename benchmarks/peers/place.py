@@ -82,7 +82,11 @@ class Place:
             os.killpg(p.pid, signal.SIGKILL)
         except ProcessLookupError:
             pass
-        p.wait()
+        # Not p.wait(): a signal that ended p.poll() between two of its lines has left its lock taken.
+        try:
+            os.waitpid(p.pid, 0)
+        except ChildProcessError:
+            pass
 
     def path(self, name):
         return os.path.join(self.dir, name)
