@@ -327,7 +327,10 @@ static int next_piece(struct fa_chan *c, struct fa_slot_event *ev) {
         release(c);
         if (n < left)
                 return FAAS_E_AGAIN;
-        const struct fa_frame done = {.seq = *task_at(c, 0)};
+        /* Taken back meanwhile, although it was begun: then the claim was written over. */
+        if (c->n_tasks == 0 || *task_at(c, 0) != c->big_seq)
+                return FAAS_E_PROTO;
+        const struct fa_frame done = {.seq = c->big_seq};
         answered(c, ev, &done);
         ev->outcome.payload = fa_steal(c->big);
         c->big_have = 0;
@@ -348,6 +351,7 @@ static int take_frame(struct fa_chan *c, struct fa_slot_event *ev, const struct 
                 if (fa_blob_new_uninit(&c->big, &c->big_p, f->len) < 0)
                         return -ENOMEM;
                 r->pos += FA_FRAME_LEN;
+                c->big_seq = f->seq;
                 return next_piece(c, ev);
         }
         /* What fits is told as a whole. */

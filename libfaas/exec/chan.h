@@ -43,8 +43,9 @@ struct fa_chan {
         struct fa_blob *big;
         uint8_t *big_p;
         size_t big_have;
-        bool hello; /* came */
-        bool armed; /* the slot may ring the bell once */
+        uint32_t big_seq; /* whose it is */
+        bool hello;       /* came */
+        bool armed;       /* the slot may ring the bell once */
 };
 
 void fa_chan_init(struct fa_chan *c); /* closed, nothing queued */

@@ -27,9 +27,8 @@
  * A frame that fits a ring is told as a whole; a longer one in pieces, as room comes.
  *
  * Wake-ups.  A slot sleeps on the count that it waits for: the host wakes it.  The host sleeps in
- * its epoll: a slot that finds the host's mark sends a byte to the bell, the socket that all slots
- * of a pool share.  What the bytes are says nothing, and their loss costs only the slot that broke
- * it.
+ * its epoll: a slot that finds the host's mark sends a byte to its bell, a socket of its own.  What
+ * the bytes are says nothing, and their loss costs only the slot that broke it.
  *
  * Control page.  Shared by host, zygote and slot, and written by all, so nobody trusts what it
  * reads there.  Numbers of tasks are compared as serial numbers (RFC 1982): they wrap.

@@ -19,8 +19,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Room for several hundred small tasks, and eight pieces of half a megabyte a wake-up each; two of
- * them for each of four slots fit a second-level cache. */
+/* Room for eight hundred small tasks; a longer payload goes through in pieces, each a wake-up at
+ * most.  The two rings of each of four slots fit a second-level cache. */
 #define FA_RING_SIZE 65536u
 
 /* The shared counts; each side's words have a cache line of their own. */

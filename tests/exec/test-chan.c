@@ -203,6 +203,32 @@ Test(chan, long_results_come_in_pieces) {
         free(bytes);
 }
 
+/* The claim says that it was not begun, and a recall takes it back, with its result half way. */
+Test(chan, long_result_of_a_task_that_was_taken_back_is_refused) {
+        enum { LEN = 2 * FA_RING_SIZE };
+        const struct fa_frame f = {.len = LEN, .type = FA_FRAME_RESULT, .seq = 1};
+        static const uint8_t bytes[FA_RING_SIZE];
+        uint8_t head[FA_FRAME_LEN];
+        struct fa_slot_event ev;
+        uint32_t seq;
+        struct ends e;
+
+        open_ends(&e);
+        say_hello(&e);
+        queue(&e, "f", NULL);
+        fa_frame_put(head, &f);
+        put(&e, head, sizeof(head));
+        cr_assert_eq(next(&e, &ev), FAAS_E_AGAIN);
+        cr_assert_eq(fa_chan_recall(&e.chan, &seq), 0);
+        cr_assert_eq(e.chan.n_tasks, 0);
+        put(&e, bytes, sizeof(bytes));
+        cr_assert_eq(next(&e, &ev), FAAS_E_AGAIN);
+        put(&e, bytes, sizeof(bytes));
+        cr_assert_eq(next(&e, &ev), FAAS_E_PROTO);
+        cr_assert_eq(e.chan.n_tasks, 0);
+        close_ends(&e);
+}
+
 /* Counts that cannot be: more than the ring holds, or room that was never filled. */
 Test(chan, counts_that_cannot_be_are_refused) {
         struct fa_slot_event ev;
