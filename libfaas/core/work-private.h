@@ -8,13 +8,13 @@
 #include "core/work.h"
 
 #define LINKS_MAX FA_ENDPOINTS_MAX
-#define DEPTH_MAX 64                  /* tasks in one slot's socket: beyond it nothing is gained */
+#define DEPTH_MAX 64                  /* tasks in one slot's ring: beyond it nothing is gained */
 #define DEPTH_NS (500 * FA_NS_PER_US) /* a slot's queue holds work for about so long */
 #define STUCK_NS (5 * FA_NS_PER_MS)   /* a task so long ahead of others: those go elsewhere */
-#define PAIR_NS                                                                                    \
-        (STUCK_NS / 2)    /* up to here one more stands behind each: a round trip is as long       \
-                           */
-#define NEAR_NS STUCK_NS  /* so long before its end a long task has a successor asked for */
+#define PAIR_NS (STUCK_NS / 2)        /* behind a task up to here stands one more */
+/* So long before its mean end a long task has a successor asked for, and so long after it that one
+ * waits. */
+#define NEAR_NS STUCK_NS
 #define ORPHAN_RETRIES 30 /* a result that nobody owns for so many intervals is dropped */
 #define RUN_MAX (1u << 20)
 #define STARTED_NS (10 * FA_NS_PER_MS) /* a task that runs so long is reported as started */

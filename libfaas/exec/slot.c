@@ -93,17 +93,8 @@ static void release(struct slot *s, bool sure) {
                 ring_bell(s);
 }
 
-/* Sleeps until the count is another, after a brief look; mark: whom the host has to wake. */
-static void
-wait_for(struct slot *s, _Atomic uint32_t *count, uint32_t seen, _Atomic uint32_t *mark) {
-        uint64_t start_ns = fa_now();
-
-        for (unsigned i = 0; s->spin && i < s->spins && fa_now() - start_ns < FA_SPIN_NS; i++) {
-                if (atomic_load_explicit(count, memory_order_acquire) != seen)
-                        return;
-                (void)sched_yield();
-        }
-        start_ns = fa_now();
+/* Sleeps until the count is another; mark: so the host knows whom to wake. */
+static void sleep_on(_Atomic uint32_t *count, uint32_t seen, _Atomic uint32_t *mark) {
         while (atomic_load(count) == seen) {
                 atomic_store(mark, 1);
                 atomic_thread_fence(memory_order_seq_cst);
@@ -111,6 +102,24 @@ wait_for(struct slot *s, _Atomic uint32_t *count, uint32_t seen, _Atomic uint32_
                         fa_channel_sleep(count, seen);
         }
         atomic_store_explicit(mark, 0, memory_order_relaxed);
+}
+
+static void wait_tasks(const struct slot *s) {
+        sleep_on(&s->tasks.counts->head, s->tasks.pos, &s->tasks.counts->reader_waits);
+}
+
+/* Between two tasks, after a brief look.  Not within a long one: who brings the rest of it is busy
+ * copying, and has better use for the processor. */
+static void wait_next(struct slot *s) {
+        uint64_t start_ns = fa_now();
+
+        for (unsigned i = 0; s->spin && i < s->spins && fa_now() - start_ns < FA_SPIN_NS; i++) {
+                if (fa_ring_ready(&s->tasks, 1) > 0)
+                        return;
+                (void)sched_yield();
+        }
+        start_ns = fa_now();
+        wait_tasks(s);
         s->spin = fa_now() - start_ns < 2 * FA_SPIN_NS;
 }
 
@@ -120,7 +129,7 @@ static void wait_room(struct slot *s, uint32_t n) {
 
         while ((room = fa_ring_room(&s->results, n)) < n) {
                 flush(s);
-                wait_for(s, &s->results.counts->tail, s->results.seen,
+                sleep_on(&s->results.counts->tail, s->results.seen,
                          &s->results.counts->writer_waits);
         }
         if (room > FA_RING_SIZE)
@@ -287,8 +296,7 @@ static const uint8_t *read_big(struct slot *s, size_t need) {
                 uint32_t n = fa_ring_ready(&s->tasks, 1);
 
                 if (n == 0) {
-                        wait_for(s, &s->tasks.counts->head, s->tasks.pos,
-                                 &s->tasks.counts->reader_waits);
+                        wait_tasks(s);
                         continue;
                 }
                 if (n > FA_RING_SIZE)
@@ -354,7 +362,7 @@ _Noreturn void fa_slot_main(const struct fa_slot_env *env) {
         for (;;) {
                 flush(s);
                 release(s, true);
-                wait_for(s, &s->tasks.counts->head, s->tasks.pos, &s->tasks.counts->reader_waits);
+                wait_next(s);
                 s->now_ns = fa_now();
                 while (run_next(s))
                         ;
