@@ -3,17 +3,11 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <faas/error.h>
 
-static double now(void) {
-        struct timespec t;
-
-        (void)clock_gettime(CLOCK_MONOTONIC, &t);
-        return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
+#include "limit.h"
 
 double alone_machine_cpu(void) {
         /* user nice system idle iowait irq softirq */
@@ -29,33 +23,26 @@ double alone_machine_cpu(void) {
         return (double)(v[0] + v[1] + v[2] + v[5] + v[6]) / (double)sysconf(_SC_CLK_TCK);
 }
 
-static int compare(const void *a, const void *b) {
-        double x = *(const double *)a, y = *(const double *)b;
-
-        return (x > y) - (x < y);
-}
-
 int alone_run(struct faas_client *c, const struct faas_task *task, unsigned n, struct alone *ret) {
         struct faas_result r = FAAS_RESULT_INIT;
-        double *v = calloc(n ? n : 1, sizeof(*v)), start = now(), cpu = alone_machine_cpu();
+        double *v = calloc(n ? n : 1, sizeof(*v)), start = limit_now(), cpu = alone_machine_cpu();
         struct faas_id id;
         int failed = !v;
 
         *ret = (struct alone){.n = n};
         for (unsigned i = 0; i < n && !failed; i++) {
-                double t = now();
+                double t = limit_now();
                 failed = faas_submit(c, task, &id) || faas_wait(c, &id, -1, &r) ||
                          r.status != FAAS_COMPLETED;
-                v[i] = now() - t;
+                v[i] = limit_now() - t;
         }
         if (failed)
                 fprintf(stderr, "one task alone: %s\n", faas_error_text());
         if (n && !failed) {
-                ret->mean = (now() - start) / n * 1e6;
+                ret->mean = (limit_now() - start) / n * 1e6;
                 ret->cpu = (alone_machine_cpu() - cpu) / n * 1e6;
-                qsort(v, n, sizeof(*v), compare);
-                ret->p50 = v[n / 2] * 1e6;
-                ret->p99 = v[n - 1 - n / 100] * 1e6;
+                ret->p50 = limit_rank(v, n, 50) * 1e6;
+                ret->p99 = limit_rank(v, n, 99) * 1e6;
         }
         faas_result_clear(&r);
         free(v);

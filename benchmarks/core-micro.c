@@ -11,11 +11,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/heap.h"
 #include "base/map.h"
 #include "base/set.h"
+#include "limit.h"
 #include "model/spec.h"
 #include "wire/msg.h"
 
@@ -40,24 +40,11 @@ static void must(bool ok, const char *what) {
         exit(1);
 }
 
-static double now(void) {
-        struct timespec t;
-
-        (void)clock_gettime(CLOCK_MONOTONIC, &t);
-        return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
-
-static int compare(const void *a, const void *b) {
-        double x = *(const double *)a, y = *(const double *)b;
-
-        return (x > y) - (x < y);
-}
-
 static void say(const char *what, double *seconds, unsigned rounds, size_t operations) {
-        qsort(seconds, rounds, sizeof(*seconds), compare);
         printf("{\"benchmark\":\"core-micro\",\"what\":\"%s\",\"rounds\":%u,\"operations\":%zu,"
                "\"ns\":%.1f}\n",
-               what, rounds, operations, seconds[rounds / 2] * 1e9 / (double)operations);
+               what, rounds, operations,
+               limit_rank(seconds, rounds, 50) * 1e9 / (double)operations);
         (void)fflush(stdout);
 }
 
@@ -118,18 +105,18 @@ static void codec(const struct bench *b) {
         for (unsigned i = 0; i < b->rounds; i++) {
                 build[i] = encode[i] = decode[i] = 0;
                 for (unsigned k = 0; k < repeat; k++) {
-                        double t = now();
+                        double t = limit_now();
                         struct fa_msg *m = make_batch(pool, payload), *got = NULL;
-                        build[i] += now() - t;
-                        t = now();
+                        build[i] += limit_now() - t;
+                        t = limit_now();
                         must(fa_msg_encode(m, &frames) == 0, "encode");
-                        encode[i] += now() - t;
-                        t = now();
+                        encode[i] += limit_now() - t;
+                        t = limit_now();
                         must(fa_msg_decode_into(&got, pool, &frames, FA_ROLE_DISPATCHER, NULL) == 0,
                              "decode");
                         must(got->n_items == BATCH, "items");
                         fa_msg_free(got);
-                        decode[i] += now() - t;
+                        decode[i] += limit_now() - t;
                         fa_msg_free(m);
                         fa_frames_clear(&frames);
                 }
@@ -152,7 +139,7 @@ static void map(const struct bench *b) {
         for (unsigned i = 0; i < b->rounds; i++) {
                 struct fa_map m;
                 uint32_t *at = calloc(b->n, sizeof(*at));
-                double t = now();
+                double t = limit_now();
 
                 must(at != NULL, "memory");
                 fa_map_init(&m, 4711, sizeof(struct element));
@@ -161,22 +148,22 @@ static void map(const struct bench *b) {
                         must(e != NULL, "memory");
                         at[k] = e->node.index;
                 }
-                add[i] = now() - t;
-                t = now();
+                add[i] = limit_now() - t;
+                t = limit_now();
                 for (size_t k = 0; k < b->n; k++)
                         must(fa_map_find(&m, &b->ids[b->order[k]]) != NULL, "find");
-                find[i] = now() - t;
-                t = now();
+                find[i] = limit_now() - t;
+                t = limit_now();
                 for (size_t k = 0; k < b->n; k++)
                         must(fa_map_find_at(&m, &b->ids[b->order[k]], at[b->order[k]]) != NULL,
                              "find_at");
-                find_at[i] = now() - t;
-                t = now();
+                find_at[i] = limit_now() - t;
+                t = limit_now();
                 for (size_t k = 0; k < b->n; k++) {
                         struct element *e = fa_map_at(&m, at[b->order[k]]);
                         fa_map_remove(&m, &e->node);
                 }
-                removed[i] = now() - t;
+                removed[i] = limit_now() - t;
                 fa_map_deinit(&m);
                 free(at);
         }
@@ -191,15 +178,15 @@ static void set(const struct bench *b) {
 
         for (unsigned i = 0; i < b->rounds; i++) {
                 struct fa_set s = {0};
-                double t = now();
+                double t = limit_now();
 
                 for (size_t k = 0; k < b->n; k++)
                         must(fa_set_add(&s, fa_set_key(4711, &b->ids[k])) == 0, "add");
-                add[i] = now() - t;
-                t = now();
+                add[i] = limit_now() - t;
+                t = limit_now();
                 for (size_t k = 0; k < b->n; k++)
                         must(fa_set_has(&s, fa_set_key(4711, &b->ids[b->order[k]])), "has");
-                has[i] = now() - t;
+                has[i] = limit_now() - t;
                 fa_set_deinit(&s);
         }
         say("set: add, growing", add, b->rounds, b->n);
@@ -214,16 +201,16 @@ static void heap(const struct bench *b) {
         must(nodes != NULL, "memory");
         for (unsigned i = 0; i < b->rounds; i++) {
                 struct fa_heap h = FA_HEAP_NULL;
-                double t = now();
+                double t = limit_now();
 
                 for (size_t k = 0; k < b->n; k++)
                         must(fa_heap_set(&h, &nodes[k], k * 1000 + b->order[k] % 100000) == 0,
                              "set");
-                in[i] = now() - t;
-                t = now();
+                in[i] = limit_now() - t;
+                t = limit_now();
                 for (struct fa_heap_node *n; (n = fa_heap_peek(&h));)
                         fa_heap_remove(&h, n);
-                out[i] = now() - t;
+                out[i] = limit_now() - t;
                 fa_heap_deinit(&h);
         }
         free(nodes);

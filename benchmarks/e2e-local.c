@@ -10,11 +10,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <faas/faas.h>
 
 #include "alone.h"
+#include "limit.h"
 
 #define CHUNK 256
 #define IN_FLIGHT 4096 /* enough to keep all slots busy, little enough to stay in the caches */
@@ -31,13 +31,6 @@ static int same(struct faas_call *call) {
 }
 
 static const struct faas_function functions[] = {{"same", same}, {NULL, NULL}};
-
-static double now(void) {
-        struct timespec t;
-
-        clock_gettime(CLOCK_MONOTONIC_RAW, &t);
-        return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
 
 static int fail(const char *what) {
         fprintf(stderr, "e2e-local: %s: %s\n", what, faas_error_text());
@@ -103,10 +96,10 @@ int main(int argc, char **argv) {
         if (run_many(c, n / 10 + 1)) /* warm */
                 return 1;
         cpu = alone_machine_cpu();
-        start = now();
+        start = limit_now();
         if (run_many(c, n))
                 return 1;
-        seconds = now() - start;
+        seconds = limit_now() - start;
         cpu = alone_machine_cpu() - cpu;
         if (alone_run(c, &task, single, &alone))
                 return 1;

@@ -1,4 +1,4 @@
-/* limit.h - what the programs that measure raw limits share: time, medians, one core */
+/* limit.h - what programs that measure share: time, medians, one core */
 #ifndef BENCH_LIMIT_H
 #define BENCH_LIMIT_H
 

@@ -10,7 +10,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 
 #include "bench.h"
 #include "say.h"
@@ -277,12 +276,6 @@ static bool draw(const char *dir,
         return pclose(f) == 0 && k > 0;
 }
 
-static bool have_gnuplot(void) {
-        int r = system("command -v gnuplot >/dev/null 2>&1"); /* NOLINT(cert-env33-c) */
-
-        return r != -1 && WIFEXITED(r) && WEXITSTATUS(r) == 0;
-}
-
 size_t bench_plots(const char *dir,
                    const struct bench_point *p,
                    size_t n,
@@ -292,7 +285,7 @@ size_t bench_plots(const char *dir,
         struct dot *d;
         size_t k = 0;
 
-        if (!have_gnuplot()) {
+        if (!bench_has_program("gnuplot")) {
                 fa_say(FAAS_LOG_WARNING, "gnuplot is not there: the plots are skipped");
                 return 0;
         }

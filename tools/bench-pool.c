@@ -32,9 +32,7 @@ static const char script[] =
         "        print(time.monotonic() - t)\n";
 
 bool bench_has_pool(void) {
-        int r = system("command -v python3 >/dev/null 2>&1"); /* NOLINT(cert-env33-c) */
-
-        if (r != -1 && WIFEXITED(r) && WEXITSTATUS(r) == 0)
+        if (bench_has_program("python3"))
                 return true;
         fa_say(FAAS_LOG_WARNING, "python3 is not there: pool is skipped");
         return false;

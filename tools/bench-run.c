@@ -7,6 +7,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <time.h>
 
 #include <faas/client.h>
@@ -34,11 +35,20 @@ void bench_catch_signals(void) {
         (void)sigaction(SIGHUP, &sa, NULL);
 }
 
-static double now(void) {
+double bench_now(void) {
         struct timespec t;
 
         (void)clock_gettime(CLOCK_MONOTONIC, &t);
         return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+bool bench_has_program(const char *name) {
+        char command[64];
+        int r;
+
+        (void)snprintf(command, sizeof(command), "command -v %s >/dev/null 2>&1", name);
+        r = system(command); /* NOLINT(cert-env33-c): names of our own */
+        return r != -1 && WIFEXITED(r) && WEXITSTATUS(r) == 0;
 }
 
 void bench_date(char ret[24]) {
@@ -75,7 +85,7 @@ static bool await_workers(struct faas_client *c,
                           bool own) {
         const struct timespec pause = {0, 2000000};
         const unsigned slots = row->workers * row->slots;
-        double until = now() + READY_S;
+        double until = bench_now() + READY_S;
         struct faas_stats stats;
 
         for (;;) {
@@ -93,7 +103,7 @@ static bool await_workers(struct faas_client *c,
                         row->slots = (unsigned)(stats.slots / stats.workers);
                         return true;
                 }
-                if (now() > until) {
+                if (bench_now() > until) {
                         fa_say_error("%llu slots are there after %.0f s; expected %u",
                                      (unsigned long long)stats.slots, READY_S, own ? slots : 1);
                         return false;
@@ -108,7 +118,7 @@ static bool collect(struct faas_client *c,
                     const struct bench_row *row,
                     double start,
                     double *times) {
-        double last = now(), longest = row->sleep + SILENT_S;
+        double last = bench_now(), longest = row->sleep + SILENT_S;
         struct faas_result r = FAAS_RESULT_INIT;
         unsigned n = 0;
 
@@ -117,7 +127,7 @@ static bool collect(struct faas_client *c,
         while (n < row->tasks) {
                 int e = faas_wait_any(c, LOOK_MS, &r);
                 if (e == 0) {
-                        last = now();
+                        last = bench_now();
                         if (r.status != FAAS_COMPLETED) {
                                 fa_say_error("a task failed: %s", r.text);
                                 break;
@@ -131,7 +141,7 @@ static bool collect(struct faas_client *c,
                         fa_say_error("%s", faas_error_text());
                         break;
                 }
-                if (now() - last > longest) {
+                if (bench_now() - last > longest) {
                         fa_say_error("no result for %.0f s: %u of %u tasks are missing", longest,
                                      row->tasks - n, row->tasks);
                         break;
@@ -159,7 +169,7 @@ measure(struct faas_client *c, const struct bench_system *s, struct bench_row *r
                 tasks[i] = (struct faas_task){.function = row->optype,
                                               .payload = payload,
                                               .payload_len = strlen(payload)};
-        start = now();
+        start = bench_now();
         ok = faas_submit_many(c, tasks, row->tasks, NULL, NULL) == 0;
         free(tasks);
         if (!ok) {

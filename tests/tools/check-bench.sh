@@ -129,3 +129,13 @@ wait "$started" || got=$?
 [ "$got" -eq 130 ] || die "exit code $got after SIGINT"
 until_true 10 gone "$family"
 [ ! -e "$folder" ] || die "left $folder"
+
+# The same with gearmand and its workers.
+PATH="$scratch/gearman:$PATH" start "$bench" weak --mode gearman --workers 3 --sleep 100 --repeat 1
+until_true 30 has_children "$started" 4
+family=$(children "$started")
+kill -INT "$started"
+got=0
+wait "$started" || got=$?
+[ "$got" -eq 130 ] || die "exit code $got after SIGINT"
+until_true 10 gone "$family"
