@@ -3,9 +3,10 @@
  *
  * Uses the public headers only.  One JSON line per run on standard output, prose on standard error.
  *
- *   e2e-local [--smoke] [--slots N] [--tasks N] [--single N]
+ *   e2e-local [--smoke] [--slots N] [--tasks N] [--single N] [--chunk N]
  *
- * --smoke: few tasks, for tests; --single: tasks one at a time for the median, 0: none.
+ * --smoke: few tasks, for tests; --single: tasks one at a time for the median, 0: none; --chunk:
+ * the tasks are inputs of one faas_map() with chunks of so many.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -65,8 +66,35 @@ static int run_many(struct faas_client *c, unsigned n) {
         return 0;
 }
 
+static int check_result(void *userdata, size_t index, const struct faas_result *r) {
+        unsigned *n = userdata;
+
+        (*n)++;
+        return r->status != FAAS_COMPLETED || r->payload_len != 16 ||
+               memcmp(r->payload, "0123456789abcde", 16) != 0;
+}
+
+/* All n as inputs of one faas_map(). */
+static int run_map(struct faas_client *c, unsigned n, unsigned chunk) {
+        static const char payload[16] = "0123456789abcde";
+        const struct faas_task task = {.function = "same"};
+        struct faas_input *inputs = calloc(n, sizeof(*inputs));
+        unsigned got = 0;
+
+        for (unsigned i = 0; inputs && i < n; i++)
+                inputs[i] = (struct faas_input){payload, sizeof(payload)};
+        if (!inputs || faas_map(c, &task, inputs, n, chunk, check_result, &got) || got != n)
+                return fail("map");
+        free(inputs);
+        return 0;
+}
+
+static int run(struct faas_client *c, unsigned n, unsigned chunk) {
+        return chunk ? run_map(c, n, chunk) : run_many(c, n);
+}
+
 int main(int argc, char **argv) {
-        unsigned slots = 4, n = 1000000, single = 10000;
+        unsigned slots = 4, n = 1000000, single = 10000, chunk = 0;
         struct faas_client *c = NULL;
         const struct faas_task task = {
                 .function = "same", .payload = "0123456789abcde", .payload_len = 16};
@@ -84,20 +112,22 @@ int main(int argc, char **argv) {
                         n = (unsigned)strtoul(argv[++i], NULL, 10);
                 } else if (i + 1 < argc && strcmp(argv[i], "--single") == 0) {
                         single = (unsigned)strtoul(argv[++i], NULL, 10);
+                } else if (i + 1 < argc && strcmp(argv[i], "--chunk") == 0) {
+                        chunk = (unsigned)strtoul(argv[++i], NULL, 10);
                 } else {
                         fprintf(stderr, "usage: e2e-local [--smoke] [--slots N] [--tasks N] "
-                                        "[--single N]\n");
+                                        "[--single N] [--chunk N]\n");
                         return 2;
                 }
         }
         (void)snprintf(url, sizeof(url), "local:%u", slots);
         if (faas_client_open(&c, url, functions, NULL))
                 return fail(url);
-        if (run_many(c, n / 10 + 1)) /* warm */
+        if (run(c, n / 10 + 1, chunk)) /* warm */
                 return 1;
         cpu = alone_machine_cpu();
         start = limit_now();
-        if (run_many(c, n))
+        if (run(c, n, chunk))
                 return 1;
         seconds = limit_now() - start;
         cpu = alone_machine_cpu() - cpu;
@@ -105,8 +135,9 @@ int main(int argc, char **argv) {
                 return 1;
         faas_client_close(c);
         printf("{\"bench\": \"e2e-local\", \"version\": \"%s\", \"slots\": %u, \"tasks\": %u, "
-               "\"bytes\": 16, \"seconds\": %.4f, \"tasks_per_s\": %.0f, \"cpu_us\": %.2f, ",
-               faas_version(), slots, n, seconds, n / seconds, cpu * 1e6 / n);
+               "\"chunk\": %u, \"bytes\": 16, \"seconds\": %.4f, \"tasks_per_s\": %.0f, "
+               "\"cpu_us\": %.2f, ",
+               faas_version(), slots, n, chunk, seconds, n / seconds, cpu * 1e6 / n);
         alone_print(&alone);
         printf("}\n");
         return 0;

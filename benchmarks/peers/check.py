@@ -26,7 +26,7 @@ def check_table(folder):
     done = run("--smoke", "--rounds", "2", "--markdown", str(table))
     lines = [line for line in lines_of(done) if line["bench"] == "peers"]
     got = {(line["system"], line["measure"]) for line in lines}
-    want = {(s, m) for s in ("local", "push", "pool", "pool-1") for m in ("one", "steady", "many")}
+    want = {(s, m) for s in ("local", "local-map", "push", "pool", "pool-1") for m in ("one", "steady", "many")}
     assert got == want - {("pool-1", "steady")}, got
     for line in lines:
         assert all(v > 0 for v in line["values"]), line
@@ -35,7 +35,7 @@ def check_table(folder):
             assert len(ratios) == 2 and ratios[0] <= line["ratio"] <= ratios[1], line
     text = table.read_text(encoding="utf-8")
     rows = [row.split("|")[1].strip() for row in text.splitlines() if row.startswith("| ")]
-    assert rows == ["system", "libfaas local, 4 slots", "libfaas push, memory, 4 workers",
+    assert rows == ["system", "libfaas local, 4 slots", "libfaas local, 4 slots, faas_map()", "libfaas push, memory, 4 workers",
                     "multiprocessing.Pool, best chunk", "multiprocessing.Pool, chunk 1"], text
     assert len({row.count("|") for row in text.splitlines() if row.startswith("|")}) == 1, text
     assert text in done.stderr

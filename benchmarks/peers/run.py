@@ -66,7 +66,7 @@ def parse_arguments():
     if o.smoke:
         o.rounds, o.seconds, o.no_tune = o.rounds or 1, 0.03, True
         o.workers, o.sleep, o.tasks_per_worker = [1, 2], [0.001], 10
-        o.systems = o.systems or "local,push,pool,pool-1"
+        o.systems = o.systems or "local,local-map,push,pool,pool-1"
     o.build = o.build.resolve()  # the programs run in folders of their own
     o.rounds = o.rounds or (9 if o.weak else 5)
     o.systems = o.systems.split(",") if o.systems else names

@@ -92,6 +92,19 @@ class Local(Ours):
         return "libfaas local, 4 slots"
 
 
+class LocalMap(Local):
+    name, weak = "local-map", ()
+    in_flight = [64, 256, 1024]
+
+    def title(self):
+        return "libfaas local, 4 slots, faas_map()"
+
+    def measure(self, what, in_flight, seconds):
+        # The chunk is of that size, in what has many tasks; else these are ordinary tasks.
+        more = ["--connect", f"map:local:{WORKERS}"] if what == "many" else []
+        return super().measure(what, in_flight, seconds) + more
+
+
 class Push(Ours):
     name, store = "push", "memory"
 
@@ -285,7 +298,7 @@ class BullMq(WithRedis):
 
 
 class Pool(System):
-    name, ours, weak = "pool", "local", (None,)
+    name, ours, weak = "pool", "local-map", (None,)
     in_flight = [1024, 256, 4096, 64]
     wanted = {"many": 1}
     programs = (PYTHON,)
@@ -305,7 +318,7 @@ class Pool(System):
 
 
 class PoolOne(Pool):
-    name, steady, weak = "pool-1", None, ()
+    name, ours, steady, weak = "pool-1", "local", None, ()
     in_flight = [1]
     wanted = {"many": 40}
 
@@ -313,5 +326,5 @@ class PoolOne(Pool):
         return "multiprocessing.Pool, chunk 1"
 
 
-ALL = [Local, Push, PushRedis, Gearmand, Beanstalkd, BeanstalkdPlain, Nats, WorkQueue, Celery, Rq,
+ALL = [Local, LocalMap, Push, PushRedis, Gearmand, Beanstalkd, BeanstalkdPlain, Nats, WorkQueue, Celery, Rq,
        BullMq, Pool, PoolOne]

@@ -7,6 +7,7 @@
 #include <faas/error.h>
 #include <faas/function.h>
 #include <faas/log.h>
+#include <faas/map.h>
 #include <faas/stats.h>
 #include <faas/task.h>
 #include <faas/transport.h>

@@ -66,3 +66,20 @@ FA_PUBLIC int faas_call_fail(struct faas_call *call, const char *fmt, ...) {
         va_end(args);
         return 1;
 }
+
+enum faas_failure fa_call_outcome(struct faas_call *call, int code) {
+        if (code != 0) {
+                if (call->text_len == 0)
+                        (void)faas_call_fail(call, "the function returned %d", code);
+                return FAAS_FAILURE_FUNCTION;
+        }
+        if (!call->refused)
+                return FAAS_FAILURE_NONE;
+        if (call->refused_errno == ENOMEM)
+                (void)faas_call_fail(call, "no memory for a result of %zu bytes",
+                                     call->refused_len);
+        else
+                (void)faas_call_fail(call, "a result of %zu bytes is over the limit of %u",
+                                     call->refused_len, FA_PAYLOAD_MAX);
+        return FAAS_FAILURE_LIMIT;
+}

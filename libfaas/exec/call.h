@@ -29,3 +29,6 @@ static inline void fa_call_reset(struct faas_call *call) {
         call->refused = false;
         call->text_len = 0;
 }
+
+/* What became of it, from what its function returned; if it FAILED, .text says why. */
+enum faas_failure fa_call_outcome(struct faas_call *call, int code);

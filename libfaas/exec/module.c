@@ -8,11 +8,13 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <faas/error.h>
 
 #include "base/error.h"
+#include "wire/chunk.h"
 #include "wire/msg.h"
 
 /* FNV-1a: names are short, and they come from whoever wrote the functions, not from the network. */
@@ -66,7 +68,31 @@ int fa_registry_add(struct fa_registry *reg,
                         return fa_error(FAAS_E_LIMIT,
                                         "too many functions with those of %s; at most %d", origin,
                                         FA_FUNCTIONS_MAX);
-                reg->rows[reg->n] = (struct fa_registry_row){f->name, origin, f->fn, len};
+                reg->rows[reg->n] = (struct fa_registry_row){f->name, origin, f->fn, len, false};
+                reg->index[i] = (uint16_t)++reg->n;
+        }
+        return 0;
+}
+
+int fa_registry_add_maps(struct fa_registry *reg) {
+        const size_t n = 2 * reg->n <= FA_FUNCTIONS_MAX ? reg->n : 0;
+
+        for (size_t k = 0; k < n; k++) {
+                const struct fa_registry_row *row = &reg->rows[k];
+                const size_t len = row->name_len + FA_MAP_SUFFIX_LEN;
+                char *name = malloc(len + 1); /* for ever, as the registry */
+
+                if (!name)
+                        return fa_error(-ENOMEM, "no memory for the name of a function");
+                memcpy(name, row->name, row->name_len);
+                memcpy(name + row->name_len, FA_MAP_SUFFIX, FA_MAP_SUFFIX_LEN + 1);
+                size_t i = place(reg, name, len);
+                if (len > FA_NAME_MAX || reg->index[i]) {
+                        free(name);
+                        continue;
+                }
+                reg->rows[reg->n] =
+                        (struct fa_registry_row){name, row->origin, row->fn, len, .map = true};
                 reg->index[i] = (uint16_t)++reg->n;
         }
         return 0;

@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -17,6 +18,7 @@ struct fa_registry_row {
         const char *origin; /* "the host program", "the built-in functions" or the module's path */
         faas_function_fn *fn;
         size_t name_len;
+        bool map; /* NAME.map: fn is called for each input of a chunk */
 };
 
 #define FA_REGISTRY_PLACES ((size_t)4 * FA_FUNCTIONS_MAX)
@@ -41,6 +43,12 @@ int fa_registry_add(struct fa_registry *reg, const struct faas_function *table, 
  * FAAS_E_NOENT it cannot be read or is no module; FAAS_E_VERSION it has another ABI.
  */
 int fa_registry_load(struct fa_registry *reg, const char *path);
+
+/*
+ * Once all are added: each function's NAME.map too, unless that is a function's own name or too
+ * long.  None if not all have room: a caller would not know which.  0; -ENOMEM.
+ */
+int fa_registry_add_maps(struct fa_registry *reg);
 
 /* The row of a function, or NULL. */
 const struct fa_registry_row *

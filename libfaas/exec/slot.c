@@ -22,6 +22,7 @@
 #include "base/clock.h"
 #include "base/macros.h"
 #include "exec/call.h"
+#include "exec/map.h"
 
 #define MINE_SIZE ((size_t)4096) /* a page for one byte: forks get an empty one */
 #define SHORT_NS (50 * FA_NS_PER_US)
@@ -46,6 +47,7 @@ struct slot {
         unsigned spins;         /* how often to look then */
         volatile uint8_t *mine; /* 1 in this process, 0 in whatever it forks */
         struct faas_call call;
+        struct fa_map_room map;
         struct history history[FA_FUNCTIONS_MAX];
 };
 
@@ -221,21 +223,13 @@ static void disarm(struct slot *s) {
 
 static void end_call(struct slot *s, uint32_t seq, int code) {
         struct faas_call *call = &s->call;
+        enum faas_failure failure = fa_call_outcome(call, code);
 
-        if (code != 0) {
-                if (call->text_len == 0)
-                        (void)faas_call_fail(call, "the function returned %d", code);
-                put_result(s, seq, FAAS_FAILURE_FUNCTION, code, call->text, call->text_len);
-        } else if (call->refused && call->refused_errno == ENOMEM) {
-                put_failure(s, seq, FAAS_FAILURE_LIMIT, "no memory for a result of %zu bytes",
-                            call->refused_len);
-        } else if (call->refused) {
-                put_failure(s, seq, FAAS_FAILURE_LIMIT,
-                            "a result of %zu bytes is over the limit of %u", call->refused_len,
-                            FA_PAYLOAD_MAX);
-        } else {
+        if (failure)
+                put_result(s, seq, failure, failure == FAAS_FAILURE_FUNCTION ? code : 0, call->text,
+                           call->text_len);
+        else
                 put_result(s, seq, FAAS_FAILURE_NONE, 0, call->result, call->result_len);
-        }
 }
 
 static void run(struct slot *s, const struct fa_frame *f, const uint8_t *body) {
@@ -261,7 +255,7 @@ static void run(struct slot *s, const struct fa_frame *f, const uint8_t *body) {
         memcpy(s->call.id.b, body, sizeof(s->call.id.b));
         if (f->arg)
                 arm(s, f->arg);
-        int code = row->fn(&s->call);
+        int code = row->map ? fa_call_map(&s->call, row->fn, &s->map, s->mine) : row->fn(&s->call);
         if (!*s->mine)
                 _exit(0); /* a child of the function came back from it: it is no slot */
         if (f->arg)

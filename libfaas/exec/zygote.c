@@ -423,6 +423,8 @@ static void load(struct zygote *z, const struct fa_zygote_cfg *cfg) {
                 (void)fa_mail_send(z->host, &loading, NULL);
                 r = fa_registry_load(&z->registry, cfg->modules[i]);
         }
+        if (r == 0)
+                r = fa_registry_add_maps(&z->registry);
         if (r != 0)
                 refuse(z, r);
 

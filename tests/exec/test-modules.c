@@ -44,9 +44,11 @@ Test(modules, good_module_runs_in_the_helper) {
 
         pool_open_cfg(&p, &cfg);
         const char *const *names = fa_slots_functions(p.s, &n);
-        cr_assert_eq(n, 8);
+        cr_assert_eq(n, 2 * 8);
         cr_assert_str_eq(names[0], "noop");
         cr_assert_str_eq(names[7], "hello");
+        cr_assert_str_eq(names[8], "noop.map");
+        cr_assert_str_eq(names[15], "hello.map");
         pool_give(&p, 1, "hello", "");
         struct fa_slot_event ev = pool_expect(&p, FA_SLOT_RESULT);
         cr_assert_str_eq((const char *)fa_blob_ptr(ev.outcome.payload), "hello");

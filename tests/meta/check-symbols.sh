@@ -34,7 +34,7 @@ declared)
         done >"$scratch/all.c"
         gcc -std=c99 -I"$2/include" -fsyntax-only -aux-info "$scratch/info" "$scratch/all.c"
         grep '/include/faas/' "$scratch/info" | grep -v ' static ' |
-                sed -n 's/.*[ *]\(faas_[a-z_0-9]*\) (.*/\1/p' | sort >"$scratch/declared"
+                sed -n 's/.*[ *]\(faas_[a-z_0-9]*\) ([^*].*/\1/p' | sort >"$scratch/declared"
         same "$scratch/declared" "$scratch/listed" "< declared in include/, > listed in libfaas.sym"
         grep -oE 'faas_[a-z_0-9]+' "$2/tests/meta/test-api.c" | sort -u |
                 comm -23 "$scratch/declared" - >"$scratch/unnamed"
