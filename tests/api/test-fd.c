@@ -66,6 +66,21 @@ Test(fd, it_stays_readable_while_a_result_waits) {
         faas_client_close(c);
 }
 
+/* Nothing is kept ready for a poll before the first call: what is there by then must show in it. */
+Test(fd, who_asks_for_it_late_sees_the_results_that_wait) {
+        struct faas_client *c = fn_open(1, NULL);
+        struct faas_result r = FAAS_RESULT_INIT;
+        struct faas_id a = fn_submit(c, "upper", "a"), b = fn_submit(c, "upper", "b");
+
+        cr_assert_eq(faas_wait(c, &b, -1, &r), 0, "%s", faas_error_text());
+        cr_assert(readable(c, 0), "a waits");
+        cr_assert_eq(faas_wait(c, &a, 0, &r), 0, "%s", faas_error_text());
+        settle(c);
+        cr_assert_not(readable(c, 0), "all is done");
+        faas_result_clear(&r);
+        faas_client_close(c);
+}
+
 Test(fd, it_is_silent_while_tasks_only_run) {
         struct faas_client *c = fn_open(1, NULL);
         struct faas_result r = FAAS_RESULT_INIT;
