@@ -85,11 +85,11 @@ bool bench_run_pool(struct bench_row *row);
 /* Can it run here?  Else why not is said. */
 bool bench_has_pool(void);
 
-/* p50, p90, p99 and max of n times, which are sorted by it. */
 /* Seconds of a clock that never goes back. */
 double bench_now(void);
 /* Can it be started, by $PATH? */
 bool bench_has_program(const char *name);
+/* p50, p90, p99 and max of n times, which are sorted by it. */
 void bench_percentiles(double *v, size_t n, struct bench_row *row);
 void bench_date(char ret[24]);
 

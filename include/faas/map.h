@@ -52,8 +52,9 @@ typedef int faas_map_fn(void *userdata, size_t index, const struct faas_result *
  *             that fails is not called again
  * @inputs:    @n inputs; borrowed until return
  * @n:         how many
- * @chunk:     inputs of a task, at most FAAS_CHUNK_MAX; 0: @n / (4 x slots), as Python's Pool.map()
- *             has it, at least 1 and at most 1,024.  Chunks are cut earlier when they have 1 MiB
+ * @chunk:     inputs of a task, at most FAAS_CHUNK_MAX; 0: @n / (4 x slots), rounded up, as
+ *             Python's Pool.map() has it, at least 1 and at most 1,024.  Chunks end
+ *             earlier when they have 1 MiB
  * @fn:        gets each result
  * @userdata:  handed to @fn
  *
@@ -67,11 +68,14 @@ typedef int faas_map_fn(void *userdata, size_t index, const struct faas_result *
  * at a time, beside what else the client has submitted, whose results wait meanwhile; the callback
  * of faas_client_on_done() gets them afterwards.
  *
- * Blocking: until all is done.
- * Return:   0 when @fn had all results, also failed ones; what @fn returned, unless 0; else as
- *           faas_submit() and faas_wait(): then results were handed out up to an input, and the
- *           chunks on their way are cancelled, if there is a dispatcher to be told;
- *           FAAS_E_LIMIT an input over FAAS_INPUT_MAX; -EINVAL, with nothing submitted.
+ * Blocking: until all is done; a dispatcher that is away, or has no worker with NAME.map, is waited
+ *           for as by faas_wait().
+ * Return:   0 when @fn had all results, also failed ones; what @fn returned, unless 0; with
+ *           nothing submitted: FAAS_E_LIMIT an input over FAAS_INPUT_MAX, FAAS_E_TIMEOUT no
+ *           dispatcher is there to tell its slots, -EINVAL; else as faas_submit() and faas_wait():
+ *           then results were handed out up to an input, and the chunks on their way are
+ *           cancelled.  If there is no dispatcher to be told they go on, and faas_wait_any() or
+ *           the callback brings what becomes of them.
  */
 int faas_map(struct faas_client *c,
              const struct faas_task *task,

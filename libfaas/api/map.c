@@ -19,7 +19,7 @@
 #define WINDOW_MIN ((size_t)256)
 #define WINDOW_BYTES ((size_t)64 << 20) /* of chunks on their way, about */
 #define CHUNK_BYTES ((size_t)1 << 20)   /* no more inputs in one then */
-#define CHUNK_TASKS 1024                /* of a default chunk: more is not faster */
+#define CHUNK_INPUTS 1024               /* of a default chunk: more is not faster */
 
 struct chunk {
         size_t first, n; /* its inputs */
@@ -96,7 +96,8 @@ static int get_ready(struct map *m, size_t chunk) {
                 return r;
         (void)snprintf(m->function, sizeof(m->function), "%s" FA_MAP_SUFFIX, m->task->function);
         size_t quarters = 4 * FA_MAX((size_t)stats.slots, (size_t)1);
-        m->per_chunk = chunk ? chunk : FA_MAX(FA_MIN(m->n / quarters, (size_t)CHUNK_TASKS), 1u);
+        size_t even = FA_MAX((m->n + quarters - 1) / quarters, (size_t)1);
+        m->per_chunk = chunk ? chunk : FA_MIN(even, (size_t)CHUNK_INPUTS);
         m->window = FA_MAX(quarters, WINDOW_MIN);
         m->low = m->window / 2;
         m->chunks = calloc(m->window, sizeof(*m->chunks));

@@ -99,6 +99,9 @@ int fa_call_map(struct faas_call *call,
                 if (add(call, &len, &result, n - 1 - i))
                         return 1;
         }
+        fa_mp_close(&r);
+        if (!fa_mp_done(&r))
+                return faas_call_fail(call, "bytes behind the %u inputs of the chunk", n);
         call->result_len = len;
         return 0;
 }

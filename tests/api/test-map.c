@@ -33,6 +33,8 @@ static int work(struct faas_call *call) {
                 return -3;
         if (strcmp(in, "crash") == 0)
                 abort();
+        if (strcmp(in, "hang") == 0)
+                pause();
         if (strcmp(in, "large") == 0) {
                 char *p = faas_call_reserve(call, 3000000);
                 if (p)
@@ -192,6 +194,21 @@ Test(map, a_crash_fails_its_chunk_and_no_other) {
         cr_assert_eq(s.failed, 2);
         cr_assert_eq(s.first_failed, 2);
         cr_assert_eq(s.failure, FAAS_FAILURE_CRASHED);
+        faas_client_close(c);
+}
+
+Test(map, a_chunk_that_takes_too_long_fails_and_no_other) {
+        struct faas_client *c = open_local(NULL);
+        struct faas_input in[] = {input("a"), input("hang"), input("b"), input("c")};
+        struct seen s = {.inputs = in};
+        struct faas_task t = work_task;
+
+        t.timeout_ms = 100;
+        cr_assert_eq(faas_map(c, &t, in, 4, 2, see, &s), 0, "%s", faas_error_text());
+        cr_assert_eq(s.n, 4);
+        cr_assert_eq(s.failed, 2);
+        cr_assert_eq(s.first_failed, 0);
+        cr_assert_eq(s.failure, FAAS_FAILURE_TIMEOUT);
         faas_client_close(c);
 }
 
@@ -369,6 +386,11 @@ Test(map, what_gives_no_results_of_a_chunk_has_failed) {
                 cr_assert_eq(r.status, FAAS_FAILED, "%zu bytes", len);
                 cr_assert_eq(r.failure, FAAS_FAILURE_FUNCTION);
         }
+        t.payload = "\x91\xc4\x01xy";
+        t.payload_len = 5;
+        cr_assert_eq(faas_submit(c, &t, &id), 0);
+        cr_assert_eq(faas_wait(c, &id, -1, &r), 0);
+        cr_assert_str_eq(r.text, "bytes behind the 1 inputs of the chunk");
         faas_result_clear(&r);
         faas_client_close(c);
 }
@@ -388,6 +410,19 @@ Test(map, its_callback_may_not_close_nor_wait) {
 
         cr_assert_eq(faas_map(c, &work_task, &in, 1, 1, closes, c), 0, "%s", faas_error_text());
         all_well(c, "work", &in, 1, 1);
+        faas_client_close(c);
+}
+
+Test(map, who_finds_no_dispatcher_is_told) {
+        struct faas_client_cfg cfg = FAAS_CLIENT_CFG_INIT;
+        const struct faas_input in = input("a");
+        struct faas_client *c;
+        struct far f;
+
+        cfg.submit_timeout_ms = 50;
+        far_place(&f, "ipc");
+        c = far_open(f.url, &cfg);
+        wrong(c, &work_task, &in, 1, FAAS_E_TIMEOUT, "dispatcher");
         faas_client_close(c);
 }
 
