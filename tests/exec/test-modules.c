@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/limits.h"
 #include "pool.h"
 #include "th.h"
 
@@ -65,6 +66,37 @@ Test(modules, good_module_runs_in_the_helper) {
         fa_outcome_deinit(&ev.outcome);
         fa_slots_close(p.s);
         cr_assert_eq(th_count_fds(), fds);
+}
+
+static int nothing(struct faas_call *call) {
+        return 0;
+}
+
+/* So many names has a pool of n functions of the host, the first with a name of len bytes. */
+static size_t names_of(size_t n, int len) {
+        static struct faas_function table[FA_FUNCTIONS_MAX + 1];
+        static char names[FA_FUNCTIONS_MAX][FA_NAME_MAX + 1];
+        struct fa_slots_cfg cfg = {.n_slots = 1, .functions = table};
+        struct fa_slots *s = NULL;
+        size_t got;
+
+        memset(table, 0, sizeof(table));
+        for (size_t i = 0; i < n; i++) {
+                (void)snprintf(names[i], sizeof(names[i]), "%0*zu", i ? 3 : len, i);
+                table[i] = (struct faas_function){names[i], nothing};
+        }
+        cr_assert_eq(fa_slots_open(&s, &cfg), 0, "%s", faas_error_text());
+        (void)fa_slots_functions(s, &got);
+        fa_slots_close(s);
+        return got;
+}
+
+Test(modules, maps_are_offered_if_all_have_room_and_their_names_too) {
+        cr_assert_eq(names_of(FA_FUNCTIONS_MAX / 2, 3), FA_FUNCTIONS_MAX);
+        cr_assert_eq(names_of(FA_FUNCTIONS_MAX / 2 + 1, 3), FA_FUNCTIONS_MAX / 2 + 1);
+        cr_assert_eq(names_of(FA_FUNCTIONS_MAX, 3), FA_FUNCTIONS_MAX);
+        cr_assert_eq(names_of(2, 60), 4);
+        cr_assert_eq(names_of(2, 61), 3);
 }
 
 Test(modules, module_beside_functions_of_the_host) {

@@ -107,6 +107,10 @@ grep -q 'push with 1 workers failed; the other runs go on' err || die "did not s
 grep -q '^local,sleep,1,5,' performance_test.csv || die "the good row is not kept"
 rows 2
 
+# More workers of gearmand than it starts.
+PATH="$scratch/gearman:$PATH" expect 1 "$bench" weak --mode gearman --workers 16 --slots 17 --sleep 0.01 --repeat 1
+grep -q 'gearman: 272 workers; expected at most 256 in all' err || die "did not say that 272 workers are too many"
+
 # Ctrl-C: nothing is left, and the shell sees the signal.
 children() {
         cat "/proc/$1/task/$1/children" 2>/dev/null
