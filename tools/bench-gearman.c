@@ -108,14 +108,17 @@ static bool read_packet(int fd, struct packet *p) {
         return true;
 }
 
-static int connect_to(uint16_t port) {
+/* Of which what is received is waited for so long at most. */
+static int connect_to(uint16_t port, time_t patience_s) {
         const struct sockaddr_in at = {.sin_family = AF_INET,
                                        .sin_port = htons(port),
                                        .sin_addr = {htonl(INADDR_LOOPBACK)}};
         int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        const struct timeval patience = {.tv_sec = patience_s};
         int one = 1;
 
-        if (fd >= 0 && connect(fd, (const struct sockaddr *)&at, sizeof(at)) == 0) {
+        if (fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) == 0 &&
+            connect(fd, (const struct sockaddr *)&at, sizeof(at)) == 0) {
                 (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
                 return fd;
         }
@@ -195,7 +198,7 @@ static uint16_t free_port(void) {
 
 static bool start_server(struct gearman *g) {
         /* No result for so long, beyond the longest task: it hangs. */
-        const struct timeval silent = {.tv_sec = 60 + (time_t)g->row->sleep};
+        const time_t silent = 60 + (time_t)g->row->sleep;
         char port[8];
         const char *argv[] = {"gearmand", "-L", "127.0.0.1", "-p", port,        "-t",
                               "4",        "-l", "none",      "-P", "/dev/null", NULL};
@@ -208,10 +211,9 @@ static bool start_server(struct gearman *g) {
                 _exit(127);
         }
         for (int i = 0; g->server > 0 && g->port && i < START_WAIT_MS && !bench_stopped; i++) {
-                g->fd = connect_to(g->port);
+                g->fd = connect_to(g->port, silent);
                 if (g->fd >= 0)
-                        return setsockopt(g->fd, SOL_SOCKET, SO_RCVTIMEO, &silent,
-                                          sizeof(silent)) == 0;
+                        return true;
                 if (waitpid(g->server, NULL, WNOHANG) == g->server) {
                         g->server = 0;
                         break;
@@ -226,7 +228,7 @@ static bool start_workers(struct gearman *g) {
                 pid_t pid = fork_into_group(g->server);
 
                 if (pid == 0) {
-                        int fd = connect_to(g->port);
+                        int fd = connect_to(g->port, 0); /* for ever */
                         _exit(fd >= 0 && be_worker(fd, g->row) ? 0 : 1);
                 }
                 if (pid < 0)
@@ -277,7 +279,7 @@ static unsigned count_workers(uint16_t port) {
         char text[4096], *line;
         size_t len = 0;
         unsigned n = 0;
-        int fd = connect_to(port);
+        int fd = connect_to(port, START_WAIT_MS / 1000);
 
         text[0] = '\0';
         if (fd >= 0 && send(fd, "status\n", 7, MSG_NOSIGNAL) == 7) {
