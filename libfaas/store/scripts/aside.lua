@@ -2,7 +2,9 @@
 --
 -- ARGV: of each its id, its partition, its length and its head as they were read: by now there may be
 -- another one, which makes sense.  Answers how many were set aside.
-counts_read(call('HMGET', M, unpack(COUNTS)))
+call('HLEN', LIVE)
+counts_read(COUNTS, call('HMGET', M, unpack(COUNTS)))
+local set_aside, state_of, records_of = odd().set_aside, odd().state_of, odd().records_of
 local before = c.bad
 for i = 1, #ARGV, 4 do
         local id, P, len, head = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]

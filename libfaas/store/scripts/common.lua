@@ -5,8 +5,13 @@
 -- been written.  A key that may be of a wrong type is looked at before anything is written on its
 -- behalf.
 --
+-- A function is made anew each time that a script runs, and binds what it uses of what is outside of
+-- it, which costs more than to call it.  So what most runs don't need is made by odd(), for those that
+-- do; and what they all need is as few functions as can be.
+--
 -- KEYS[1] is {prefix}:meta; all other keys have the same hash tag.  docs/STORE.md has the layout.
-local sub, byte, concat = string.sub, string.byte, table.concat
+local type, redis_pcall, sub, byte, concat = type, redis.pcall, string.sub, string.byte, table.concat
+local format, pack, unpack = string.format, struct.pack, unpack
 local AGAIN, GONE, STALE, NOENT, EXISTS, LIMIT, UNAVAILABLE, FENCED = 1, 2, 3, 4, 5, 6, 10, 14
 local M = KEYS[1]
 local base = sub(M, 1, -5)
@@ -17,7 +22,7 @@ local TOMB = '\255'  -- the record of a task that was collected, or has expired
 
 -- As redis.call(), but an error names the key.
 local function call(command, key, ...)
-        local r = redis.pcall(command, key, ...)
+        local r = redis_pcall(command, key, ...)
         if type(r) == 'table' and r.err then
                 local text = r.err .. ' (' .. command .. ' ' .. (key or '') .. ')'
                 -- Before Redis 7 an error is text, wrapped by more of it.
@@ -27,7 +32,7 @@ local function call(command, key, ...)
 end
 
 local function num(x)
-        return string.format('%.0f', x)
+        return format('%.0f', x)
 end
 
 -- A number that may be damaged; nil if it is.
@@ -45,95 +50,28 @@ local function clock(given)
         return t[1] * 1e9 + t[2] * 1e3
 end
 
-local drops = {}
-local function drop(key)
-        drops[#drops + 1] = key
-end
-
--- The counters of the whole, read at once and written at once.
-local COUNTS = {'open', 'obytes', 'final', 'fbytes', 'xhead', 'xat', 'xtail', 'xn', 'thead', 'tat',
-                'ttail', 'tn', 'tombs', 'bad'}
-local N_COUNTS = #COUNTS
-local c = {open = 0, obytes = 0, final = 0, fbytes = 0, xhead = 0, xat = 0, xtail = 0, xn = 0, thead = 0,
-           tat = 0, ttail = 0, tn = 0, tombs = 0, bad = 0}
+-- The counters of the whole, read at once and written at once: those of every day, and the rest, which
+-- odd() reads.
+local COUNTS = {'open', 'obytes', 'final', 'fbytes', 'xtail', 'xn', 'ttail', 'tn', 'tombs'}
+local c = {open = 0, obytes = 0, final = 0, fbytes = 0, xtail = 0, xn = 0, ttail = 0, tn = 0, tombs = 0}
 local was = {}
 
-local damaged = {} -- fields of meta that are no numbers, and what they were instead
-
-local function set_aside(id, v)
-        call('HSET', base .. 'bad', id, v)
-        c.bad = c.bad + 1
-end
-
--- Open: 0.  Final: 2, 3, 4.  Collected: 255.  Nothing else is a record of ours; it is set aside.
-local function state_of(v, rkey, id)
-        local s = byte(v, 1)
-        if s == 255 or ((s == 0 or s == 2 or s == 3 or s == 4) and #v >= 50) then
-                return s
-        end
-        set_aside(id, v)
-        call('HDEL', rkey, id)
-        return nil
-end
-
--- The hash that has a task's record: one for each 4,096 ms of its id's time.
-local bucket, bucket_key
-local function records_of(id)
-        local a, b = struct.unpack('>I4I2', id)
-        local k = math.floor((a * 65536 + b) / 4096)
-        if k ~= bucket then
-                bucket, bucket_key = k, base .. 'r:' .. num(k)
-        end
-        return bucket_key
-end
-
--- How many of a part of a log or journal are alive: counted again, for somebody deleted the number.
-local function count_again(kind, part)
-        local width, open = sub(kind, 1, 1) == 'x' and 24 or 16, sub(kind, 1, 1) == 'j'
-        local text, seen, n = call('GET', base .. kind .. part) or '', {}, 0
-        local place = struct.pack('>I4', tonumber(part))
-        for i = 1, #text - width + 1, width do
-                local id = sub(text, i, i + 15)
-                local v = not seen[id] and call('HGET', records_of(id), id)
-                if v and #v >= 50 and sub(v, 10, 13) == place and (byte(v, 1) == 0) == open then
-                        seen[id], n = true, n + 1
-                end
-        end
-        return n
-end
+local damaged -- fields of meta that are no numbers, and what they were instead
+local drops   -- keys that go at the end
+local odd, odd_made
 
 -- So many fewer are alive in a part of a log or journal; an empty one goes, unless it is the last,
 -- which is still written: nil stands for that of the results.  Their records say so already.
 local function unlive(kind, part, n, last)
         local left = call('HINCRBY', LIVE, kind .. part, -n)
-        if left < 0 then
-                left = count_again(kind, part)
-                call('HSET', LIVE, kind .. part, left)
+        if left < 0 or (left == 0 and part ~= (last or num(c.xtail))) then
+                odd().emptied(kind, part, left, last)
         end
-        if left <= 0 and part ~= (last or num(c.xtail)) then
-                drop(base .. kind .. part)
-                call('HDEL', LIVE, kind .. part)
-        end
-end
-
--- Begins another part of a log when the last one is full.
-local function rotate(kind, tail, n)
-        if c[n] < LOG then
-                return
-        end
-        local part = num(c[tail])
-        -- If its number of the living is gone, that says nothing.
-        local left = kind == 'x:' and call('HGET', LIVE, 'x:' .. part)
-        if left and (number(left) or 1) <= 0 then
-                drop(base .. 'x:' .. part)
-                call('HDEL', LIVE, 'x:' .. part)
-        end
-        c[tail], c[n] = c[tail] + 1, 0
 end
 
 -- Those of a list's ids as entries of a log: each with the time.
 local function entries(ids, first, last, time)
-        local stamp = struct.pack('>d', time)
+        local stamp = pack('>d', time)
         return concat(ids, stamp, first, last) .. stamp
 end
 
@@ -148,85 +86,227 @@ local function append(key, text, width)
 end
 
 local function log_collected(text, count)
-        rotate('t:', 'ttail', 'tn')
+        if c.tn >= LOG then
+                odd().rotate('t:', 'ttail', 'tn')
+        end
         c.tn, c.tombs = append(base .. 't:' .. num(c.ttail), text, 24), c.tombs + count
 end
 
--- Walks a log from its oldest entry: each(id, time) says whether it is done with; if not, it ends.
--- Looks at max of them, and answers whether there may be more.  What has no possible time is no entry.
-local function walk(kind, head, at, tail, max, each)
-        while max > 0 do
-                local key = base .. kind .. num(c[head])
-                local part = call('GETRANGE', key, num(c[at] * 24), num((c[at] + math.min(max, 256)) * 24 - 1))
-                local n = math.floor(#part / 24)
-                if n == 0 then
-                        if c[head] >= c[tail] then
-                                return false
-                        end
-                        if kind == 't:' then
-                                drop(key)
-                        end
-                        c[head], c[at], max = c[head] + 1, 0, max - 1
-                end
-                for i = 0, n - 1 do
-                        local id = sub(part, i * 24 + 1, i * 24 + 16)
-                        local time = struct.unpack('>d', sub(part, i * 24 + 17, i * 24 + 24))
-                        if time > 0 and time < 9.3e18 and not each(id, time) then
-                                return false
-                        end
-                        c[at], max = c[at] + 1, max - 1
-                end
-        end
-        return true
-end
-
--- Results go, oldest first, while more(time) says so; their ids are remembered as collected ones.
-local function expire(now, max, more)
-        local gone = {}
-        local rest = walk('x:', 'xhead', 'xat', 'xtail', max, function(id, time)
-                if not more(time) then
-                        return false
-                end
-                local rkey = records_of(id)
-                local v = call('HGET', rkey, id)
-                local s = v and state_of(v, rkey, id)
-                if s and s ~= 0 and s ~= 255 then
-                        call('HSET', rkey, id, TOMB)
-                        c.final, c.fbytes = c.final - 1, c.fbytes - #v - RECORD
-                        unlive('x:', num(struct.unpack('>I4', sub(v, 10, 13))), 1)
-                        gone[#gone + 1] = id
-                end
-                return true
-        end)
-        if #gone > 0 then
-                log_collected(entries(gone, 1, #gone, now), #gone)
-        end
-        return rest
-end
-
--- The last part of a log or journal that has anything alive: for its number is damaged.
-local function last_live(kind)
-        local fields, last = call('HKEYS', LIVE), 0
-        for i = 1, #fields do
-                if sub(fields[i], 1, #kind) == kind then
-                        last = math.max(last, number(sub(fields[i], #kind + 1)) or 0)
-                end
-        end
-        return last
-end
-
--- The type of what is written without being read first shows here.
-local function counts_read(m)
-        call('HLEN', LIVE)
-        for i = 1, N_COUNTS do
+-- Those of these counters, as HMGET answers them.
+local function counts_read(names, m)
+        for i = 1, #names do
                 local v = number(m[i] or 0)
                 if not v then
-                        damaged[#damaged + 1] = {COUNTS[i], m[i]}
+                        damaged = damaged or {}
+                        damaged[#damaged + 1] = {names[i], m[i]}
                 end
-                was[i], c[COUNTS[i]] = v, v or 0
+                was[names[i]], c[names[i]] = v, v or 0
         end
-        if #damaged > 0 then
-                c.xtail, c.ttail = math.max(c.xtail, c.xhead, last_live('x:')), math.max(c.ttail, c.thead)
+        if damaged then
+                odd()
+        end
+end
+
+-- Writes the counters that changed, and some more fields; then what was dropped goes.
+local function counts_write(fields)
+        if damaged then
+                odd().tell_damaged()
+        end
+        local n = #fields
+        for name, v in pairs(c) do
+                if v ~= was[name] then
+                        fields[n + 1], fields[n + 2], n = name, num(v), n + 2
+                end
+        end
+        if n > 0 then
+                call('HSET', M, unpack(fields))
+        end
+        if drops then
+                for i = 1, #drops, 1000 do
+                        call('UNLINK', unpack(drops, i, math.min(i + 999, #drops)))
+                end
+        end
+end
+
+-- The functions that most runs don't need.
+function odd()
+        if odd_made then
+                return odd_made
+        end
+        local r = {}
+        odd_made = r
+
+        function r.zeros(n)
+                local list = {}
+                for i = 1, n do
+                        list[i] = 0
+                end
+                return list
+        end
+
+        -- Numbers of epochs and partitions are text: Lua's own are exact to 53 bits only.
+        function r.younger(a, b)
+                if #a ~= #b then
+                        return #a > #b
+                end
+                return a > b
+        end
+
+        function r.drop(key)
+                drops = drops or {}
+                drops[#drops + 1] = key
+        end
+
+        function r.damage(field, text)
+                damaged = damaged or {}
+                damaged[#damaged + 1] = {field, text}
+        end
+
+        function r.set_aside(id, v)
+                call('HSET', base .. 'bad', id, v)
+                c.bad = c.bad + 1
+        end
+
+        function r.tell_damaged()
+                for i = 1, #damaged do
+                        r.set_aside('meta:' .. damaged[i][1], damaged[i][2])
+                end
+        end
+
+        -- Open: 0.  Final: 2, 3, 4.  Collected: 255.  Nothing else is a record of ours; it is set aside.
+        function r.state_of(v, rkey, id)
+                local s = byte(v, 1)
+                if s == 255 or ((s == 0 or s == 2 or s == 3 or s == 4) and #v >= 50) then
+                        return s
+                end
+                r.set_aside(id, v)
+                call('HDEL', rkey, id)
+                return nil
+        end
+
+        -- The hash that has a task's record: one for each 4,096 ms of its id's time.
+        local bucket, bucket_key
+        function r.records_of(id)
+                local a, b = struct.unpack('>I4I2', id)
+                local k = math.floor((a * 65536 + b) / 4096)
+                if k ~= bucket then
+                        bucket, bucket_key = k, base .. 'r:' .. num(k)
+                end
+                return bucket_key
+        end
+
+        -- How many of a part of a log or journal are alive: counted again, for somebody deleted the number.
+        function r.count_again(kind, part)
+                local width, open = sub(kind, 1, 1) == 'x' and 24 or 16, sub(kind, 1, 1) == 'j'
+                local text, seen, n = call('GET', base .. kind .. part) or '', {}, 0
+                local place = pack('>I4', tonumber(part))
+                for i = 1, #text - width + 1, width do
+                        local id = sub(text, i, i + 15)
+                        local v = not seen[id] and call('HGET', r.records_of(id), id)
+                        if v and #v >= 50 and sub(v, 10, 13) == place and (byte(v, 1) == 0) == open then
+                                seen[id], n = true, n + 1
+                        end
+                end
+                return n
+        end
+
+        -- A part has nothing alive, or its number is wrong.
+        function r.emptied(kind, part, left, last)
+                if left < 0 then
+                        left = r.count_again(kind, part)
+                        call('HSET', LIVE, kind .. part, left)
+                end
+                if left <= 0 and part ~= (last or num(c.xtail)) then
+                        r.drop(base .. kind .. part)
+                        call('HDEL', LIVE, kind .. part)
+                end
+        end
+
+        -- One that is written on no more: it may be empty by now.
+        function r.left_behind(kind, part)
+                -- If its number of the living is gone, that says nothing.
+                local left = call('HGET', LIVE, kind .. part)
+                if left and (number(left) or 1) <= 0 then
+                        r.drop(base .. kind .. part)
+                        call('HDEL', LIVE, kind .. part)
+                end
+        end
+
+        -- Begins another part of a log: the last one is full.
+        function r.rotate(kind, tail, n)
+                if kind == 'x:' then
+                        r.left_behind(kind, num(c[tail]))
+                end
+                c[tail], c[n] = c[tail] + 1, 0
+        end
+
+        -- Walks a log from its oldest entry: each(id, time) says whether it is done with; if not, it ends.
+        -- Looks at max of them, and answers whether there may be more.  What has no possible time is no entry.
+        function r.walk(kind, head, at, tail, max, each)
+                while max > 0 do
+                        local key = base .. kind .. num(c[head])
+                        local part = call('GETRANGE', key, num(c[at] * 24), num((c[at] + math.min(max, 256)) * 24 - 1))
+                        local n = math.floor(#part / 24)
+                        if n == 0 then
+                                if c[head] >= c[tail] then
+                                        return false
+                                end
+                                if kind == 't:' then
+                                        r.drop(key)
+                                end
+                                c[head], c[at], max = c[head] + 1, 0, max - 1
+                        end
+                        for i = 0, n - 1 do
+                                local id = sub(part, i * 24 + 1, i * 24 + 16)
+                                local time = struct.unpack('>d', sub(part, i * 24 + 17, i * 24 + 24))
+                                if time > 0 and time < 9.3e18 and not each(id, time) then
+                                        return false
+                                end
+                                c[at], max = c[at] + 1, max - 1
+                        end
+                end
+                return true
+        end
+
+        -- Results go, oldest first, while more(time) says so; their ids are remembered as collected ones.
+        function r.expire(now, max, more)
+                local gone = {}
+                local rest = r.walk('x:', 'xhead', 'xat', 'xtail', max, function(id, time)
+                        if not more(time) then
+                                return false
+                        end
+                        local rkey = r.records_of(id)
+                        local v = call('HGET', rkey, id)
+                        local s = v and r.state_of(v, rkey, id)
+                        if s and s ~= 0 and s ~= 255 then
+                                call('HSET', rkey, id, TOMB)
+                                c.final, c.fbytes = c.final - 1, c.fbytes - #v - RECORD
+                                unlive('x:', num(struct.unpack('>I4', sub(v, 10, 13))), 1)
+                                gone[#gone + 1] = id
+                        end
+                        return true
+                end)
+                if #gone > 0 then
+                        log_collected(entries(gone, 1, #gone, now), #gone)
+                end
+                return rest
+        end
+
+        -- The last part of a log or journal that has anything alive: for its number is damaged.
+        function r.last_live(kind)
+                local fields, last = call('HKEYS', LIVE), 0
+                for i = 1, #fields do
+                        if sub(fields[i], 1, #kind) == kind then
+                                last = math.max(last, number(sub(fields[i], #kind + 1)) or 0)
+                        end
+                end
+                return last
+        end
+
+        local others = {'xhead', 'xat', 'thead', 'tat', 'bad'}
+        counts_read(others, call('HMGET', M, unpack(others)))
+        if damaged then
+                c.xtail, c.ttail = math.max(c.xtail, c.xhead, r.last_live('x:')), math.max(c.ttail, c.thead)
         end
         if c.xhead > c.xtail then
                 c.xhead, c.xat = 0, 0
@@ -234,24 +314,5 @@ local function counts_read(m)
         if c.thead > c.ttail then
                 c.thead, c.tat = 0, 0
         end
-end
-
--- Writes the counters that changed, and some more fields; then what was dropped goes.
-local function counts_write(fields)
-        for i = 1, #damaged do
-                set_aside('meta:' .. damaged[i][1], damaged[i][2])
-        end
-        for i = 1, N_COUNTS do
-                local v = c[COUNTS[i]]
-                if v ~= was[i] then
-                        fields[#fields + 1] = COUNTS[i]
-                        fields[#fields + 1] = num(v)
-                end
-        end
-        if #fields > 0 then
-                call('HSET', M, unpack(fields))
-        end
-        for i = 1, #drops, 1000 do
-                call('UNLINK', unpack(drops, i, math.min(i + 999, #drops)))
-        end
+        return r
 end

@@ -9,42 +9,44 @@
 -- A record: state 1, partition 8, part of the journal or of the log of results 4, hinted 1,
 -- retries 4, hash of what was submitted 8, strike's generation 4 and number 8, strikes 4; then the
 -- task or its result, which are C's.  Numbers are big-endian.
+local function group() -- what is local until here is bound once for all functions in it
+
 local E, seq = ARGV[1], tonumber(ARGV[2])
 local flags = tonumber(ARGV[4])
 local GUARDED, ORDINARY, REFUSE, RARE = flags % 2 == 1, flags % 4 >= 2, flags % 8 >= 4, flags >= 8
 local max_tasks, max_bytes, max_results = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
-local lease_ticks, tick_ns = tonumber(ARGV[8]), tonumber(ARGV[9])
 local n_parts = tonumber(ARGV[10])
 local at = 11 + n_parts -- the next argument
 
-local REST = N_COUNTS
-local lease, want = 'l:' .. E .. ':', COUNTS
-want[REST + 1], want[REST + 2], want[REST + 3] = 'restarts', 'pending', 'tick'
-want[REST + 4], want[REST + 5], want[REST + 6] = lease .. 's', lease .. 'b', lease .. 'r'
-for i = 1, n_parts do
-        want[REST + 5 + 2 * i] = 'p:' .. ARGV[10 + i]
-        want[REST + 6 + 2 * i] = 's:' .. ARGV[10 + i]
+local lease, m = 'l:' .. E .. ':', nil
+do
+        local want, n = {unpack(COUNTS)}, #COUNTS + 4
+        want[n - 3], want[n - 2], want[n - 1], want[n] = 'restarts', 'pending', lease .. 's', lease .. 'b'
+        for i = 11, at - 1 do
+                want[n + 1], want[n + 2], n = 'p:' .. ARGV[i], 's:' .. ARGV[i], n + 2
+        end
+        m = call('HMGET', M, unpack(want))
 end
-local m = call('HMGET', M, unpack(want))
-counts_read(m)
+call('HLEN', LIVE) -- the type of what is written without being read first shows here
+counts_read(COUNTS, m)
 local set = {} -- fields of meta to be written at the end, and their values
 local function put(field, value)
         set[#set + 1] = field
         set[#set + 1] = value
 end
 
+local REST = #COUNTS
 local last_part = {} -- of each partition's journal, that is still written
 for i = 1, n_parts do
-        local P, name = ARGV[10 + i], m[REST + 6 + 2 * i] or '0'
+        local P, name = ARGV[10 + i], m[REST + 4 + 2 * i] or '0'
         if not number(name) then
-                damaged[#damaged + 1] = {'s:' .. P, name}
-                name = num(last_live('j:' .. P .. ':'))
+                odd().damage('s:' .. P, name)
+                name = num(odd().last_live('j:' .. P .. ':'))
                 put('s:' .. P, name)
         end
         last_part[P] = name
 end
-local restarts, pending, tick = number(m[REST + 1] or 0), m[REST + 2] == '1', number(m[REST + 3] or 0)
-local last_seq, rebound, restored = m[REST + 4], m[REST + 5], m[REST + 6]
+local restarts, pending, last_seq, rebound = number(m[REST + 1] or 0), m[REST + 2] == '1', m[REST + 3], m[REST + 4]
 if not restarts then
         return {UNAVAILABLE} -- hello mends it
 end
@@ -56,52 +58,8 @@ local function now()
 end
 
 local run = {} -- the operations
-
--- Numbers of epochs and partitions are text: Lua's own are exact to 53 bits only.
-local function younger(a, b)
-        if #a ~= #b then
-                return #a > #b
-        end
-        return a > b
-end
-
--- ---- the guard ----
-
 local unrestored -- must ordinary groups wait for an owner that has still to write its state again?
 local rep = false -- it ran before
-local function guard()
-        if not GUARDED then
-                return 0
-        end
-        if not last_seq or not number(last_seq) then
-                return FENCED
-        end
-        local mine = E .. ' '
-        for i = 1, n_parts do
-                local p = m[REST + 5 + 2 * i]
-                if not p or sub(p, 1, #mine) ~= mine then
-                        return FENCED
-                end
-        end
-        if seq == 0 then
-                rep = tonumber(restored) == restarts
-                return 0
-        end
-        if tonumber(rebound) ~= restarts then
-                return UNAVAILABLE
-        end
-        if pending and ORDINARY and unrestored() then
-                return AGAIN
-        end
-        if seq > tonumber(last_seq) + 1 then
-                return UNAVAILABLE
-        end
-        rep = seq <= tonumber(last_seq)
-        if not rep then
-                put('l:' .. E .. ':s', ARGV[2])
-        end
-        return 0
-end
 
 -- ---- runs: of each the first write is one that may fail, to a key that was not looked at yet ----
 
@@ -119,37 +77,20 @@ local function look(rkey, n, extra)
         return call('HMGET', rkey, unpack(ARGV, first, first + n - 1)), first
 end
 
-local function zeros(n)
-        local r = {}
-        for i = 1, n do
-                r[i] = 0
-        end
-        return r
-end
-
 -- A part of a journal, as it stands in records and in names of keys.
 local function journal(P, part)
         return 'j:' .. P .. ':', num(struct.unpack('>I4', part))
 end
 
--- Another part of the journal begins: the one before may be empty by now.
-local function journal_next(P, kind, name)
-        local before = last_part[P]
-        call('GETRANGE', base .. kind .. name, 0, 0)
-        call('HSET', M, 's:' .. P, name)
-        last_part[P] = name
-        -- If its number of the living is gone, that says nothing.
-        local left = call('HGET', LIVE, kind .. before)
-        if left and (number(left) or 1) <= 0 then
-                drop(base .. kind .. before)
-                call('HDEL', LIVE, kind .. before)
-        end
-end
-
+-- Tasks are added to a journal.  Another part begins: the one before may be empty by now.
 local function journal_add(P, part, ids)
         local kind, name = journal(P, part)
-        if name ~= last_part[P] and younger(name, last_part[P]) then
-                journal_next(P, kind, name)
+        local before = last_part[P]
+        if name ~= before and odd().younger(name, before) then
+                call('GETRANGE', base .. kind .. name, 0, 0)
+                call('HSET', M, 's:' .. P, name)
+                last_part[P] = name
+                odd().left_behind(kind, before)
         end
         append(base .. kind .. name, concat(ids), 16)
         call('HINCRBY', LIVE, kind .. name, #ids)
@@ -173,197 +114,202 @@ local function ended(n, bytes)
         call('HINCRBY', LIVE, 'x:' .. num(c.xtail), n)
         c.open, c.final, c.fbytes = c.open - n, c.final + n, c.fbytes + bytes
         if c.fbytes > max_results then
-                expire(now(), 65536, function()
+                odd().expire(now(), 65536, function()
                         return c.fbytes > max_results and c.final > 1
                 end)
         end
 end
 
--- The ids among pairs of an id and a record.
-local function firsts(args, n)
-        local ids = {}
-        for i = 1, n do
-                ids[i] = args[2 * i - 1]
-        end
-        return ids
-end
-
--- A: P, hash, part of the journal, bytes, n; id, record.
-function run.A()
-        local P, bucket, part, bytes, n = take(5)
-        local rkey, first, ids = base .. 'r:' .. bucket, at, {}
-        n, bytes = tonumber(n), tonumber(bytes)
-        for i = 1, n do
-                ids[i] = ARGV[first + 2 * i - 2]
-        end
-        at = at + 2 * n
-        local got, fits = call('HMGET', rkey, unpack(ids)), not rep and not REFUSE
-        for i = 1, n do
-                if got[i] then
-                        fits = false
+-- What runs operations of a letter.
+local function operation(letter)
+        if letter == 'A' then
+                -- A: P, hash, part of the journal, bytes, n; id, record.
+                return function()
+                        local P, bucket, part, bytes, n = take(5)
+                        local rkey, first, ids = base .. 'r:' .. bucket, at, {}
+                        n, bytes = tonumber(n), tonumber(bytes)
+                        for i = 1, n do
+                                ids[i] = ARGV[first + 2 * i - 2]
+                        end
+                        at = at + 2 * n
+                        local got, fits = call('HMGET', rkey, unpack(ids)), not rep and not REFUSE
+                        for i = 1, n do
+                                if got[i] then
+                                        fits = false
+                                end
+                        end
+                        bytes = bytes + n * RECORD
+                        if fits and c.open + n <= max_tasks and c.obytes + bytes <= max_bytes then
+                                journal_add(P, part, ids)
+                                call('HSET', rkey, unpack(ARGV, first, at - 1))
+                                c.open, c.obytes = c.open + n, c.obytes + bytes
+                                return 0
+                        end
+                        local r, args, kept, open, obytes = {}, {}, {}, c.open, c.obytes
+                        for i = 1, n do
+                                local v, cur = ARGV[first + 2 * i - 1], got[i]
+                                local s = cur and odd().state_of(cur, rkey, ids[i])
+                                if s == 255 then
+                                        r[i] = GONE
+                                elseif s and rep and s == 0 and sub(cur, 2, 9) == sub(v, 2, 9) and
+                                        sub(cur, 19, 26) == sub(v, 19, 26) then
+                                        r[i] = 0 -- what it wrote itself
+                                elseif s then
+                                        r[i] = cur
+                                elseif rep or REFUSE or open >= max_tasks or obytes + #v + RECORD > max_bytes then
+                                        r[i] = LIMIT
+                                else
+                                        r[i] = 0
+                                        args[#args + 1] = ids[i]
+                                        args[#args + 1] = v
+                                        kept[#kept + 1] = ids[i]
+                                        open, obytes = open + 1, obytes + #v + RECORD
+                                end
+                        end
+                        if #args > 0 then
+                                journal_add(P, part, kept)
+                                call('HSET', rkey, unpack(args))
+                                c.open, c.obytes = open, obytes
+                        end
+                        return r
+                end
+        elseif letter == 'F' then
+                -- F: P, the same in binary, hash, status, n; ids; results.
+                return function()
+                        local P, bin, bucket, status, n = take(5)
+                        local rkey = base .. 'r:' .. bucket
+                        n = tonumber(n)
+                        local got, first = look(rkey, n, n)
+                        if c.xn >= LOG then
+                                odd().rotate('x:', 'xtail', 'xn')
+                        end
+                        local head, mine = status .. bin .. struct.pack('>I4', c.xtail), '\0' .. bin
+                        local args, k, counts, r = {unpack(ARGV, first, at - 1)}, 0, {}, nil
+                        local before, after = 0, 0
+                        for i = 1, n do
+                                local cur, id, result = got[i], ARGV[first + i - 1], ARGV[first + n + i - 1]
+                                local place = cur and sub(cur, 1, 13)
+                                local known = place and counts[place]
+                                if place and not known and not rep and sub(place, 1, 9) == mine then
+                                        known = 0
+                                end
+                                if known and #cur >= 50 then
+                                        local v = head .. sub(cur, 14, 38) .. result
+                                        counts[place] = known + 1
+                                        args[k + 1], args[k + 2], k = id, v, k + 2
+                                        before, after = before + #cur, after + #v
+                                else
+                                        -- It found no open task of its partition, or may have run before.
+                                        local s = cur and odd().state_of(cur, rkey, id)
+                                        r = r or odd().zeros(n)
+                                        if not s then
+                                                r[i] = NOENT
+                                        elseif s == 255 then
+                                                r[i] = GONE
+                                        elseif s ~= 0 and rep and string.char(s) == status and sub(cur, 2, 9) == bin and
+                                                sub(cur, 43, 54) == sub(result, 5, 16) then
+                                                r[i] = 0 -- what it wrote itself
+                                        elseif s == 0 and rep and sub(cur, 2, 9) == bin then
+                                                r[i] = NOENT -- so it was then: the record was accepted later
+                                        else
+                                                r[i] = cur
+                                        end
+                                end
+                        end
+                        if k > 0 then
+                                local ids, from, count = ARGV, first, k / 2
+                                if r then -- not all: those among pairs of an id and a record
+                                        ids, from = {}, 1
+                                        for i = 1, count do
+                                                ids[i] = args[2 * i - 1]
+                                        end
+                                end
+                                ending(ids, from, from + count - 1)
+                                call('HSET', rkey, unpack(args, 1, k))
+                                c.obytes = c.obytes - before - count * RECORD
+                                journal_remove(P, counts)
+                                ended(count, after + count * RECORD)
+                        end
+                        return r or 0
+                end
+        elseif letter == 'G' then
+                -- G: hash, n; id.  Its submitter has the result.
+                return function()
+                        local bucket, n = take(2)
+                        local rkey = base .. 'r:' .. bucket
+                        n = tonumber(n)
+                        local got, first = look(rkey, n)
+                        local args, k, counts, bytes, r = {}, 0, {}, 0, nil
+                        for i = 1, n do
+                                local cur, id = got[i], ARGV[first + i - 1]
+                                local place = cur and #cur >= 50 and sub(cur, 1, 13)
+                                local known = place and counts[place]
+                                if place and not known then
+                                        local s = byte(place)
+                                        known = s >= 2 and s <= 4 and 0
+                                end
+                                if known then
+                                        counts[place] = known + 1
+                                        args[k + 1], args[k + 2], k = id, TOMB, k + 2
+                                        bytes = bytes + #cur
+                                else
+                                        if cur then
+                                                odd().state_of(cur, rkey, id) -- or it is set aside
+                                        end
+                                        r = r or odd().zeros(n)
+                                        r[i] = NOENT
+                                end
+                        end
+                        if k > 0 then
+                                local ids, from, count = ARGV, first, k / 2
+                                if r then -- not all: those among pairs of an id and a record
+                                        ids, from = {}, 1
+                                        for i = 1, count do
+                                                ids[i] = args[2 * i - 1]
+                                        end
+                                end
+                                log_collected(entries(ids, from, from + count - 1, now()), count)
+                                call('HSET', rkey, unpack(args))
+                                c.final, c.fbytes = c.final - count, c.fbytes - bytes - count * RECORD
+                                for place, x in pairs(counts) do
+                                        unlive('x:', num(struct.unpack('>I4', sub(place, -4))), x)
+                                end
+                        end
+                        return r or 0
+                end
+        elseif letter == 'R' then
+                -- R: hash, n; id.  Reads records.
+                return function()
+                        local bucket, n = take(2)
+                        local rkey = base .. 'r:' .. bucket
+                        n = tonumber(n)
+                        local got, first = look(rkey, n)
+                        local r = {}
+                        for i = 1, n do
+                                local s = got[i] and odd().state_of(got[i], rkey, ARGV[first + i - 1])
+                                r[i] = not s and NOENT or s == 255 and GONE or got[i]
+                        end
+                        return r
+                end
+        elseif letter == 'H' then
+                -- H: P in binary, hash, n; id.  Was handed out.
+                return function()
+                        local bin, bucket, n = take(3)
+                        local rkey = base .. 'r:' .. bucket
+                        n = tonumber(n)
+                        local got, first = look(rkey, n)
+                        local mine, args = '\0' .. bin, {}
+                        for i = 1, n do
+                                local cur = got[i]
+                                if cur and sub(cur, 1, 9) == mine and #cur >= 50 and byte(cur, 14) == 0 then
+                                        args[#args + 1] = ARGV[first + i - 1]
+                                        args[#args + 1] = sub(cur, 1, 13) .. '\1' .. sub(cur, 15)
+                                end
+                        end
+                        if #args > 0 then
+                                call('HSET', rkey, unpack(args))
+                        end
+                        return 0
                 end
         end
-        bytes = bytes + n * RECORD
-        if fits and c.open + n <= max_tasks and c.obytes + bytes <= max_bytes then
-                journal_add(P, part, ids)
-                call('HSET', rkey, unpack(ARGV, first, at - 1))
-                c.open, c.obytes = c.open + n, c.obytes + bytes
-                return 0
-        end
-        local r, args, kept, open, obytes = {}, {}, {}, c.open, c.obytes
-        for i = 1, n do
-                local v, cur = ARGV[first + 2 * i - 1], got[i]
-                local s = cur and state_of(cur, rkey, ids[i])
-                if s == 255 then
-                        r[i] = GONE
-                elseif s and rep and s == 0 and sub(cur, 2, 9) == sub(v, 2, 9) and
-                        sub(cur, 19, 26) == sub(v, 19, 26) then
-                        r[i] = 0 -- what it wrote itself
-                elseif s then
-                        r[i] = cur
-                elseif rep or REFUSE or open >= max_tasks or obytes + #v + RECORD > max_bytes then
-                        r[i] = LIMIT
-                else
-                        r[i] = 0
-                        args[#args + 1] = ids[i]
-                        args[#args + 1] = v
-                        kept[#kept + 1] = ids[i]
-                        open, obytes = open + 1, obytes + #v + RECORD
-                end
-        end
-        if #args > 0 then
-                journal_add(P, part, kept)
-                call('HSET', rkey, unpack(args))
-                c.open, c.obytes = open, obytes
-        end
-        return r
-end
-
--- What a FINISH is told that found no open task of its partition, or may have run before.
-local function not_finished(cur, s, status, bin, result)
-        if not s then
-                return NOENT
-        elseif s == 255 then
-                return GONE
-        elseif s ~= 0 and rep and string.char(s) == status and sub(cur, 2, 9) == bin and
-                sub(cur, 43, 54) == sub(result, 5, 16) then
-                return 0 -- what it wrote itself
-        elseif s == 0 and rep and sub(cur, 2, 9) == bin then
-                return NOENT -- so it was then: the record was accepted later
-        end
-        return cur
-end
-
--- F: P, the same in binary, hash, status, n; ids; results.
-function run.F()
-        local P, bin, bucket, status, n = take(5)
-        local rkey = base .. 'r:' .. bucket
-        n = tonumber(n)
-        local got, first = look(rkey, n, n)
-        rotate('x:', 'xtail', 'xn')
-        local head, mine = status .. bin .. struct.pack('>I4', c.xtail), '\0' .. bin
-        local args, k, counts, r = {unpack(ARGV, first, at - 1)}, 0, {}, nil
-        local before, after = 0, 0
-        for i = 1, n do
-                local cur, id, result = got[i], ARGV[first + i - 1], ARGV[first + n + i - 1]
-                local place = cur and sub(cur, 1, 13)
-                local known = place and counts[place]
-                if place and not known and not rep and sub(place, 1, 9) == mine then
-                        known = 0
-                end
-                if known and #cur >= 50 then
-                        local v = head .. sub(cur, 14, 38) .. result
-                        counts[place] = known + 1
-                        args[k + 1], args[k + 2], k = id, v, k + 2
-                        before, after = before + #cur, after + #v
-                else
-                        r = r or zeros(n)
-                        r[i] = not_finished(cur, cur and state_of(cur, rkey, id), status, bin, result)
-                end
-        end
-        if k > 0 then
-                local ids, from, count = ARGV, first, k / 2
-                if r then
-                        ids, from = firsts(args, count), 1
-                end
-                ending(ids, from, from + count - 1)
-                call('HSET', rkey, unpack(args, 1, k))
-                c.obytes = c.obytes - before - count * RECORD
-                journal_remove(P, counts)
-                ended(count, after + count * RECORD)
-        end
-        return r or 0
-end
-
--- G: hash, n; id.  Its submitter has the result.
-function run.G()
-        local bucket, n = take(2)
-        local rkey = base .. 'r:' .. bucket
-        n = tonumber(n)
-        local got, first = look(rkey, n)
-        local args, k, counts, bytes, r = {}, 0, {}, 0, nil
-        for i = 1, n do
-                local cur, id = got[i], ARGV[first + i - 1]
-                local place = cur and #cur >= 50 and sub(cur, 1, 13)
-                local known = place and counts[place]
-                if cur and not known then
-                        local s = state_of(cur, rkey, id)
-                        known = s and s ~= 0 and s ~= 255 and 0
-                end
-                if known then
-                        counts[place] = known + 1
-                        args[k + 1], args[k + 2], k = id, TOMB, k + 2
-                        bytes = bytes + #cur
-                else
-                        r = r or zeros(n)
-                        r[i] = NOENT
-                end
-        end
-        if k > 0 then
-                local ids, from, count = ARGV, first, k / 2
-                if r then
-                        ids, from = firsts(args, count), 1
-                end
-                log_collected(entries(ids, from, from + count - 1, now()), count)
-                call('HSET', rkey, unpack(args))
-                c.final, c.fbytes = c.final - count, c.fbytes - bytes - count * RECORD
-                for place, x in pairs(counts) do
-                        unlive('x:', num(struct.unpack('>I4', sub(place, -4))), x)
-                end
-        end
-        return r or 0
-end
-
--- R: hash, n; id.  Reads records.
-function run.R()
-        local bucket, n = take(2)
-        local rkey = base .. 'r:' .. bucket
-        n = tonumber(n)
-        local got, first = look(rkey, n)
-        local r = {}
-        for i = 1, n do
-                local s = got[i] and state_of(got[i], rkey, ARGV[first + i - 1])
-                r[i] = not s and NOENT or s == 255 and GONE or got[i]
-        end
-        return r
-end
-
--- H: P in binary, hash, n; id.  Was handed out.
-function run.H()
-        local bin, bucket, n = take(3)
-        local rkey = base .. 'r:' .. bucket
-        n = tonumber(n)
-        local got, first = look(rkey, n)
-        local mine, args = '\0' .. bin, {}
-        for i = 1, n do
-                local cur = got[i]
-                if cur and sub(cur, 1, 9) == mine and #cur >= 50 and byte(cur, 14) == 0 then
-                        args[#args + 1] = ARGV[first + i - 1]
-                        args[#args + 1] = sub(cur, 1, 13) .. '\1' .. sub(cur, 15)
-                end
-        end
-        if #args > 0 then
-                call('HSET', rkey, unpack(args))
-        end
-        return 0
 end

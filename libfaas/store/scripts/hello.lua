@@ -42,8 +42,8 @@ if m[3] and not number(m[3]) then
                         n = math.max(n, number(all[i + 1]) or 0)
                 end
         end
-        counts_read(call('HMGET', M, unpack(COUNTS)))
-        set_aside('meta:restarts', m[3])
+        counts_read(COUNTS, call('HMGET', M, unpack(COUNTS)))
+        odd().set_aside('meta:restarts', m[3])
         counts_write({'restarts', num(n)})
 end
 if m[2] ~= ARGV[2] then

@@ -3,17 +3,23 @@
 -- It stands behind group.lua and before run.lua, and sees what is local there.
 
 -- A function is made anew each time that the script runs, so these are made only for who needs one.
-if RARE or pending or not tick then
+if RARE or pending then
+        local younger, state_of, rotate = odd().younger, odd().state_of, odd().rotate
+        local drop, records_of, last_live, count_again = odd().drop, odd().records_of, odd().last_live, odd().count_again
+        local lease_ticks, tick_ns = tonumber(ARGV[8]), tonumber(ARGV[9])
+
         -- ---- leases and partitions, all of them: for what is rare ----
 
-        local leases, parts
+        local leases, parts, tick
         local function read_all()
                 leases, parts = {}, {}
-                local all = call('HGETALL', M)
+                local all, told = call('HGETALL', M), 0
                 for i = 1, #all, 2 do
                         local e, f = string.match(all[i], '^l:(%d+):(%a)$')
                         local p = string.match(all[i], '^p:(%d+)$')
-                        if e then
+                        if all[i] == 'tick' then
+                                told = all[i + 1]
+                        elseif e then
                                 leases[e] = leases[e] or {}
                                 leases[e][f] = all[i + 1]
                         elseif p then
@@ -22,8 +28,9 @@ if RARE or pending or not tick then
                                 parts[p] = {o = o or '0', g = tonumber(g or 1000000)}
                         end
                 end
+                tick = tick or number(told)
                 if not tick then
-                        damaged[#damaged + 1] = {'tick', m[REST + 3]}
+                        odd().damage('tick', told)
                         tick = 0
                         for _, l in pairs(leases) do
                                 tick = math.max(tick, number(l.t) or 0)
@@ -141,7 +148,9 @@ if RARE or pending or not tick then
                         open = sub(cur, 1, 14) .. sub(open, 15, 18) .. sub(cur, 19, 26) .. sub(open, 27, 42) .. sub(cur, 43)
                 end
                 if final then
-                        rotate('x:', 'xtail', 'xn')
+                        if c.xn >= LOG then
+                                rotate('x:', 'xtail', 'xn')
+                        end
                         local fence = s and sub(cur, 27, 38) or string.rep('\0', 12)
                         local v = status .. bin .. struct.pack('>I4', c.xtail) .. sub(open, 14, 26) .. fence .. result
                         ending({id}, 1, 1)
@@ -255,7 +264,7 @@ if RARE or pending or not tick then
                 end
                 local last = call('HGET', M, 'epoch') or '0'
                 if not string.match(last, '^%d+$') then
-                        damaged[#damaged + 1] = {'epoch', last}
+                        odd().damage('epoch', last)
                         last = '0'
                         for p in pairs(parts) do
                                 last = younger(p, last) and p or last
@@ -400,9 +409,5 @@ if RARE or pending or not tick then
                 end
                 call('HDEL', M, 'p:' .. p, 's:' .. p, 'f:' .. p)
                 return {0}
-        end
-
-        if not tick then
-                read_all()
         end
 end

@@ -5,14 +5,16 @@
 -- (-1: nothing is there).
 local now = clock(ARGV[1])
 local ttl, keep, many, max = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
-counts_read(call('HMGET', M, unpack(COUNTS)))
+call('HLEN', LIVE) -- the type of what is written without being read first shows here
+counts_read(COUNTS, call('HMGET', M, unpack(COUNTS)))
+local walk, records_of = odd().walk, odd().records_of
 
 local due
 local function wait(at)
         due = due and math.min(due, at) or at
         return false
 end
-local more = expire(now, max, function(time)
+local more = odd().expire(now, max, function(time)
         return now - time >= ttl or wait(time + ttl)
 end)
 -- All of one hash go in one call.
