@@ -6,7 +6,6 @@
  */
 #include "base/blob.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -76,23 +75,14 @@ void fa_blob_inside(struct fa_blob *b, const uint8_t *p, size_t len, const uint3
         b->p = p;
 }
 
-struct fa_blob *fa_blob_unref(struct fa_blob *b) {
-        uint32_t *count;
-
-        if (!b)
-                return NULL;
-        count = fa_blob_count(b);
-        assert(*count > 0);
-        if (--*count > 0)
-                return NULL;
-        if (count != &b->refs) {
-                free(count);
+void fa_blob_free(struct fa_blob *b) {
+        if (b->refs & FA_BLOB_INSIDE) {
+                free(fa_blob_count(b));
         } else {
                 if (b->release)
                         b->release(b->owner);
                 free(b);
         }
-        return NULL;
 }
 
 void fa_blob_unrefp(struct fa_blob **b) {

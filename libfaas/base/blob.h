@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include <assert.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -63,8 +64,18 @@ static inline struct fa_blob *fa_blob_ref(struct fa_blob *b) {
         return b;
 }
 
+/* The last reference is gone. */
+void fa_blob_free(struct fa_blob *b);
+
 /* Drops one reference; NULL is fine; returns NULL. */
-struct fa_blob *fa_blob_unref(struct fa_blob *b);
+static inline struct fa_blob *fa_blob_unref(struct fa_blob *b) {
+        if (b) {
+                assert(*fa_blob_count(b) > 0);
+                if (--*fa_blob_count(b) == 0)
+                        fa_blob_free(b);
+        }
+        return NULL;
+}
 
 static inline size_t fa_blob_len(const struct fa_blob *b) {
         return b ? b->len : 0;

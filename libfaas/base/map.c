@@ -200,11 +200,8 @@ void fa_map_deinit(struct fa_map *m) {
         fa_list_init(&m->roomy);
 }
 
-void *fa_map_find(const struct fa_map *m, const struct faas_id *key) {
-        if (m->n == 0)
-                return NULL;
-
-        uint32_t hash = hash_of(m, key);
+static struct fa_map_node *
+search(const struct fa_map *m, const struct faas_id *key, uint32_t hash) {
         for (size_t i = hash & m->mask; m->v[i]; i = (i + 1) & m->mask) {
                 struct fa_map_node *node;
 
@@ -215,6 +212,10 @@ void *fa_map_find(const struct fa_map *m, const struct faas_id *key) {
                         return node;
         }
         return NULL;
+}
+
+void *fa_map_find(const struct fa_map *m, const struct faas_id *key) {
+        return m->n ? search(m, key, hash_of(m, key)) : NULL;
 }
 
 void *fa_map_at(const struct fa_map *m, uint32_t index) {
@@ -233,7 +234,7 @@ void *fa_map_find_at(const struct fa_map *m, const struct faas_id *key, uint32_t
         return fa_map_find(m, key);
 }
 
-void *fa_map_add(struct fa_map *m, const struct faas_id *key) {
+static void *add(struct fa_map *m, const struct faas_id *key, uint32_t hash) {
         size_t capacity = m->v ? m->mask + 1 : 0;
         struct fa_map_node *node;
 
@@ -243,9 +244,21 @@ void *fa_map_add(struct fa_map *m, const struct faas_id *key) {
         node = element_new(m, key);
         if (!node)
                 return NULL;
-        put(m, slot_of(hash_of(m, key), node->index));
+        put(m, slot_of(hash, node->index));
         m->n++;
         return node;
+}
+
+void *fa_map_add(struct fa_map *m, const struct faas_id *key) {
+        return add(m, key, hash_of(m, key));
+}
+
+void *fa_map_find_or_add(struct fa_map *m, const struct faas_id *key, bool *ret_new) {
+        uint32_t hash = hash_of(m, key);
+        struct fa_map_node *node = m->n ? search(m, key, hash) : NULL;
+
+        *ret_new = !node;
+        return node ? node : add(m, key, hash);
 }
 
 void fa_map_remove(struct fa_map *m, struct fa_map_node *node) {

@@ -56,6 +56,9 @@ void *fa_map_at(const struct fa_map *m, uint32_t index);
 /* A new element with this key, which is not in the map, all else zero; NULL: no memory. */
 void *fa_map_add(struct fa_map *m, const struct faas_id *key);
 
+/* The element with this key, or a new one, in one search; *ret_new says which. */
+void *fa_map_find_or_add(struct fa_map *m, const struct faas_id *key, bool *ret_new);
+
 /* The element goes, and its memory. */
 void fa_map_remove(struct fa_map *m, struct fa_map_node *node);
 

@@ -148,16 +148,17 @@ static int submit_again(struct ctask *t, const struct fa_item *it) {
 }
 
 int fa_cli_submit(struct fa_cli *c, const struct fa_item *it, uint64_t now_ns) {
-        struct ctask *t = fa_cli_find(c, &it->id);
+        const bool full = fa_cli_full(c) ||
+                          (c->tasks.n && c->bytes + fa_blob_len(it->payload) >
+                                                 FA_MIN(c->cfg.window_bytes, c->window_bytes));
+        bool added = false;
+        struct ctask *t =
+                full ? fa_cli_find(c, &it->id) : fa_map_find_or_add(&c->tasks, &it->id, &added);
 
-        if (t)
+        if (t && !added)
                 return submit_again(t, it);
-        if (fa_cli_full(c) || (c->tasks.n && c->bytes + fa_blob_len(it->payload) >
-                                                     FA_MIN(c->cfg.window_bytes, c->window_bytes)))
-                return FAAS_E_AGAIN;
-        t = fa_map_add(&c->tasks, &it->id);
         if (!t)
-                return -ENOMEM;
+                return full ? FAAS_E_AGAIN : -ENOMEM;
         if (fa_spec_new(&t->spec, it)) {
                 fa_map_remove(&c->tasks, &t->node);
                 return -ENOMEM;

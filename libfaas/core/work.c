@@ -141,13 +141,28 @@ static struct faas_id held_key(const struct faas_id *id, const struct fa_fence *
         return key;
 }
 
+static bool is_held(const struct held *h, const struct faas_id *id, const struct fa_fence *f) {
+        return memcmp(&h->id, id, sizeof(*id)) == 0 && fa_fence_eq(&h->fence, f);
+}
+
 static struct held *
 held_find(const struct fa_work *w, const struct faas_id *id, const struct fa_fence *f) {
         struct faas_id key = held_key(id, f);
         struct held *h = fa_map_find(&w->held, &key);
 
-        if (!h || memcmp(&h->id, id, sizeof(*id)) != 0 || !fa_fence_eq(&h->fence, f))
-                return NULL;
+        return h && is_held(h, id, f) ? h : NULL;
+}
+
+/* A new one; NULL: it is there, or there is no memory, as if it were lost: the beat's count tells.
+ */
+static struct held *
+held_add(struct fa_work *w, const struct faas_id *id, const struct fa_fence *f) {
+        struct faas_id key = held_key(id, f);
+        bool added;
+        struct held *h = fa_map_find_or_add(&w->held, &key, &added);
+
+        if (h && !added) /* a duplicate, or another one of the same key */
+                h = is_held(h, id, f) ? NULL : fa_map_add(&w->held, &key);
         return h;
 }
 
@@ -161,15 +176,11 @@ static int function_index(const struct fa_work *w, struct fa_slice name) {
 }
 
 static void on_task(struct fa_work *w, struct link *l, const struct fa_item *it, uint64_t now_ns) {
-        struct faas_id key = held_key(&it->id, &it->fence);
         int f = function_index(w, it->function);
-        struct held *h;
+        struct held *h = held_add(w, &it->id, &it->fence);
 
-        if (held_find(w, &it->id, &it->fence))
-                return; /* a duplicate */
-        h = fa_map_add(&w->held, &key);
         if (!h)
-                return; /* as if lost: the beat's count tells */
+                return;
         fa_list_init(&h->link);
         h->id = it->id;
         h->fence = it->fence;

@@ -8,10 +8,6 @@
 
 #include <stdlib.h>
 
-/* An item without texts: id 18, fence 28, function and queue 66 each, digest 34, numbers 38. */
-#define ITEM_MAX 250
-#define ENVELOPE_ROOM (FA_ENVELOPE_MAX - 512) /* less a header */
-
 void fa_outbox_init(struct fa_outbox *o) {
         *o = (struct fa_outbox){.turn = 1};
 }
@@ -57,37 +53,18 @@ struct fa_msg *fa_outbox_msg(struct fa_outbox *o, struct fa_lane *l, enum fa_msg
         return m;
 }
 
-/* NOLINTNEXTLINE(readability-function-size): a struct of them would be filled for one call */
-struct fa_item *fa_outbox_item(struct fa_outbox *o,
+struct fa_msg *fa_outbox_batch(struct fa_outbox *o,
                                struct fa_lane *l,
                                enum fa_msg_type type,
                                uint64_t epoch,
-                               uint64_t session,
-                               size_t payload_len,
-                               size_t text_len,
-                               struct fa_msg **ret_msg) {
-        struct fa_msg *m = l->turn == o->turn ? l->open : NULL;
-        struct fa_item *it;
+                               uint64_t session) {
+        struct fa_msg *m = fa_outbox_msg(o, l, type);
 
-        if (!m || m->type != type || m->epoch != epoch || m->session != session ||
-            m->n_items == FA_BATCH_MAX || l->envelope + ITEM_MAX + text_len > ENVELOPE_ROOM ||
-            (m->n_items && l->bytes + payload_len > FA_BATCH_BYTES)) {
-                m = fa_outbox_msg(o, l, type);
-                if (!m)
-                        return NULL;
+        if (m) {
                 m->epoch = epoch;
                 m->session = session;
         }
-        it = fa_msg_add(m);
-        if (!it) {
-                o->lost++;
-                return NULL;
-        }
-        l->bytes += payload_len;
-        l->envelope += ITEM_MAX + text_len;
-        if (ret_msg)
-                *ret_msg = m;
-        return it;
+        return m;
 }
 
 bool fa_outbox_pop(struct fa_outbox *o, uint64_t *ret_to, struct fa_msg **ret) {

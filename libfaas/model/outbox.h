@@ -41,19 +41,52 @@ void fa_outbox_deinit(struct fa_outbox *o);
 /* A new message to the lane, to be filled in at once; NULL: no memory, counted as lost. */
 struct fa_msg *fa_outbox_msg(struct fa_outbox *o, struct fa_lane *l, enum fa_msg_type type);
 
-/*
- * Room for one item in a message of this type with this header (.epoch, .session): the open one or
- * a new one; *ret_msg is the message.  payload_len is the item's payload, text_len its text and
- * log. NULL: no memory, counted.
- */
-struct fa_item *fa_outbox_item(struct fa_outbox *o,
+/* The same with this header, for items. */
+struct fa_msg *fa_outbox_batch(struct fa_outbox *o,
                                struct fa_lane *l,
                                enum fa_msg_type type,
                                uint64_t epoch,
-                               uint64_t session,
-                               size_t payload_len,
-                               size_t text_len,
-                               struct fa_msg **ret_msg);
+                               uint64_t session);
+
+/* An item without texts: id 18, fence 28, function and queue 66 each, digest 34, numbers 38. */
+#define FA_OUTBOX_ITEM_MAX 250
+#define FA_OUTBOX_ENVELOPE (FA_ENVELOPE_MAX - 512) /* less a header */
+
+/*
+ * Room for one item in a message of this type with this header (.epoch, .session): the open one or
+ * a new one; *ret_msg is the message.  payload_len is the item's payload, text_len its text and
+ * log. NULL: no memory, counted.  Here, as a call would cost more than it does.
+ */
+static inline struct fa_item *fa_outbox_item(struct fa_outbox *o,
+                                             struct fa_lane *l,
+                                             enum fa_msg_type type,
+                                             uint64_t epoch,
+                                             uint64_t session,
+                                             size_t payload_len,
+                                             size_t text_len,
+                                             struct fa_msg **ret_msg) {
+        const size_t envelope = FA_OUTBOX_ITEM_MAX + text_len;
+        struct fa_msg *m = l->open;
+        struct fa_item *it;
+
+        if (l->turn != o->turn || m->type != type || m->epoch != epoch || m->session != session ||
+            m->n_items == FA_BATCH_MAX || l->envelope + envelope > FA_OUTBOX_ENVELOPE ||
+            (m->n_items && l->bytes + payload_len > FA_BATCH_BYTES)) {
+                m = fa_outbox_batch(o, l, type, epoch, session);
+                if (!m)
+                        return NULL;
+        }
+        it = fa_msg_add(m);
+        if (!it) {
+                o->lost++;
+                return NULL;
+        }
+        l->bytes += payload_len;
+        l->envelope += envelope;
+        if (ret_msg)
+                *ret_msg = m;
+        return it;
+}
 
 /* The oldest message, to be given back with fa_msg_free(); false: none left (and all lanes' batches
  * are closed). */

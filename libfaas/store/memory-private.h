@@ -6,6 +6,19 @@
 #include "store/memory.h"
 
 #define FA_TOMBS (1u << 16) /* ids remembered after their record went: 1 MiB, touched lazily */
+#define FA_TOMB_WAYS 8
+
+/*
+ * An id may stand in any of the places of its bucket; the oldest of a full one gives way.  A mark
+ * is some bits of the id: with them few ids are looked at that are others.
+ */
+struct fa_mem_tombs {
+        struct {
+                uint16_t mark[FA_TOMB_WAYS];
+        } buckets[FA_TOMBS / FA_TOMB_WAYS];
+        uint8_t next[FA_TOMBS / FA_TOMB_WAYS]; /* the place that is filled next */
+        struct faas_id ids[FA_TOMBS / FA_TOMB_WAYS][FA_TOMB_WAYS];
+};
 
 struct fa_mem_record {
         struct fa_map_node node; /* the id */
@@ -54,8 +67,8 @@ struct fa_memory {
         uint64_t last_epoch;
         uint64_t tick, tick_at_ns;
         uint32_t restarts;
-        bool renew_all;           /* the first tick after a restart renews every lease */
-        struct faas_id *tombs[2]; /* this minute's and the one before */
+        bool renew_all;                /* the first tick after a restart renews every lease */
+        struct fa_mem_tombs *tombs[2]; /* this minute's and the one before */
         uint64_t tombs_at_ns;
 };
 

@@ -12,38 +12,45 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/macros.h"
 #include "base/rule.h"
 #include "store/memory-private.h"
 
 #define LOAD_MAX 256
-#define TOMB_WAYS 8
 #define TOMB_NS (60 * FA_NS_PER_S) /* a tombstone stays this long at least, unless many follow */
 
 static struct fa_mem_record *find(const struct fa_memory *m, const struct faas_id *id) {
         return fa_map_find(&m->records, id);
 }
 
-/*
- * Two tables, each a minute: the older one is forgotten when the younger is a minute old.  An id
- * may stand in any of the places of its bucket; the oldest of a full one gives way.
- */
-static struct faas_id *tomb_bucket(struct faas_id *tombs, const struct faas_id *id) {
+/* Where an id stands among the tombs, and its mark there: the last four bytes are counted up. */
+static uint32_t tomb_place(const struct faas_id *id, uint16_t *ret_mark) {
+        uint64_t first;
         uint32_t h;
 
+        memcpy(&first, id->b + 4, sizeof(first));
         memcpy(&h, id->b + 12, sizeof(h));
         h = __builtin_bswap32(h);
-        return tombs + ((h ^ (h >> 16)) & (FA_TOMBS / TOMB_WAYS - 1)) * (size_t)TOMB_WAYS;
+        *ret_mark = (uint16_t)((first * UINT64_C(0x9e3779b97f4a7c15) >> 48) ^ (h >> 13));
+        return (h ^ (h >> 16)) & (FA_TOMBS / FA_TOMB_WAYS - 1);
 }
 
+/* Two tables, each a minute: the older one is forgotten when the younger is a minute old. */
 static bool tomb_has(const struct fa_memory *m, const struct faas_id *id) {
         static const struct faas_id none;
+        uint16_t mark;
+        const uint32_t k = tomb_place(id, &mark);
 
         if (memcmp(id, &none, sizeof(*id)) == 0)
                 return false; /* an empty place looks so */
         for (unsigned t = 0; t < 2; t++) {
-                const struct faas_id *b = m->tombs[t] ? tomb_bucket(m->tombs[t], id) : NULL;
-                for (unsigned i = 0; b && i < TOMB_WAYS; i++)
-                        if (memcmp(&b[i], id, sizeof(*id)) == 0)
+                const struct fa_mem_tombs *tombs = m->tombs[t];
+                unsigned like = 0;
+
+                for (unsigned i = 0; tombs && i < FA_TOMB_WAYS; i++)
+                        like |= tombs->buckets[k].mark[i] == mark;
+                for (unsigned i = 0; fa_unlikely(like) && i < FA_TOMB_WAYS; i++)
+                        if (memcmp(&tombs->ids[k][i], id, sizeof(*id)) == 0)
                                 return true;
         }
         return false;
@@ -51,15 +58,18 @@ static bool tomb_has(const struct fa_memory *m, const struct faas_id *id) {
 
 /* Without memory it is not remembered: a late repeat of its SUBMIT would run it again. */
 static void tomb_add(struct fa_memory *m, const struct faas_id *id) {
-        struct faas_id *b;
+        struct fa_mem_tombs *tombs;
+        uint16_t mark;
+        const uint32_t k = tomb_place(id, &mark);
 
         if (!m->tombs[0])
-                m->tombs[0] = calloc(FA_TOMBS, sizeof(struct faas_id));
-        if (!m->tombs[0])
+                m->tombs[0] = calloc(1, sizeof(*m->tombs[0]));
+        tombs = m->tombs[0];
+        if (!tombs)
                 return;
-        b = tomb_bucket(m->tombs[0], id);
-        memmove(b + 1, b, (TOMB_WAYS - 1) * sizeof(*b));
-        b[0] = *id;
+        tombs->buckets[k].mark[tombs->next[k]] = mark;
+        tombs->ids[k][tombs->next[k]] = *id;
+        tombs->next[k] = (uint8_t)((tombs->next[k] + 1) % FA_TOMB_WAYS);
 }
 
 /* Takes its bytes out of the count; the outcome's or the spec's, as it is open or final. */
@@ -406,7 +416,7 @@ void fa_memory_tick(struct fa_memory *m, uint64_t now_ns) {
         struct fa_list *tmp;
 
         if (now_ns - m->tombs_at_ns >= TOMB_NS) {
-                struct faas_id *old = m->tombs[1];
+                struct fa_mem_tombs *old = m->tombs[1];
                 m->tombs[1] = m->tombs[0];
                 m->tombs[0] = NULL;
                 free(old);

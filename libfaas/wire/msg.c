@@ -133,16 +133,8 @@ int fa_msg_reserve(struct fa_msg *m, uint32_t n) {
         return 0;
 }
 
-struct fa_item *fa_msg_add(struct fa_msg *m) {
-        struct fa_item *it;
-
-        assert(m->n_items < FA_BATCH_MAX);
-        if (fa_unlikely(m->n_items == m->cap_items) &&
-            fa_msg_reserve(m, m->cap_items ? m->cap_items * 2 : ITEMS_FIRST))
-                return NULL;
-        it = &m->items[m->n_items++];
-        memset(it, 0, sizeof(*it));
-        return it;
+int fa_msg_grow(struct fa_msg *m) {
+        return fa_msg_reserve(m, m->cap_items ? m->cap_items * 2 : ITEMS_FIRST);
 }
 
 bool fa_name_valid(struct fa_slice name) {

@@ -9,6 +9,7 @@
  */
 #pragma once
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -18,6 +19,7 @@
 #include "base/blob.h"
 #include "base/buf.h"
 #include "base/limits.h"
+#include "base/macros.h"
 
 #define FA_PROTOCOL_VERSION 1
 
@@ -190,14 +192,26 @@ int fa_msg_take(struct fa_msg **ret, struct fa_msg_pool *pool, enum fa_msg_type 
 struct fa_msg *fa_msg_free(struct fa_msg *m);
 void fa_msg_freep(struct fa_msg **m);
 
-/*
- * A new zeroed item at the end; NULL when there is no memory.  The caller keeps to FA_BATCH_MAX.
- * The array may move: pointers to earlier items are void.
- */
-struct fa_item *fa_msg_add(struct fa_msg *m);
-
 /* Room for n items in all, so that the array moves once only. 0 or -ENOMEM. */
 int fa_msg_reserve(struct fa_msg *m, uint32_t n);
+
+/* Room for one more. 0 or -ENOMEM. */
+int fa_msg_grow(struct fa_msg *m);
+
+/*
+ * A new zeroed item at the end; NULL when there is no memory.  The caller keeps to FA_BATCH_MAX.
+ * The array may move: pointers to earlier items are void.  Here, as seven are made for each task.
+ */
+static inline struct fa_item *fa_msg_add(struct fa_msg *m) {
+        struct fa_item *it;
+
+        assert(m->n_items < FA_BATCH_MAX);
+        if (fa_unlikely(m->n_items == m->cap_items) && fa_msg_grow(m))
+                return NULL;
+        it = &m->items[m->n_items++];
+        *it = (struct fa_item){0};
+        return it;
+}
 
 /*
  * Who builds a batch counts three things: items (FA_BATCH_MAX), payload bytes (FA_BATCH_BYTES, one
