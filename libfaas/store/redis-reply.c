@@ -43,6 +43,7 @@ void fa_redis_give_up(struct redis_store *s, int r, const char *why, uint64_t no
 
 /* An error reply.  Whatever it is, nothing has run, or the sequence knows what has. */
 static void on_error(struct redis_store *s, const char *text, uint64_t now_ns) {
+        const char *bare = fa_redis_error_bare(text);
         char why[300];
         int r = FAAS_E_UNAVAILABLE;
 
@@ -61,20 +62,20 @@ static void on_error(struct redis_store *s, const char *text, uint64_t now_ns) {
         case FA_REDIS_NOPERM:
                 (void)snprintf(why, sizeof(why),
                                "user %.60s lacks a right that is needed here: %.190s",
-                               s->url.user[0] ? s->url.user : "default", text);
+                               s->url.user[0] ? s->url.user : "default", bare);
                 fa_redis_give_up(s, -EACCES, why, now_ns);
                 return;
         case FA_REDIS_WRONGTYPE:
                 (void)snprintf(
                         why, sizeof(why),
                         "a key that begins with {%s}: is not ours; choose another prefix (%.140s)",
-                        s->url.prefix, text);
+                        s->url.prefix, bare);
                 fa_redis_give_up(s, -EINVAL, why, now_ns);
                 return;
         default:
                 break;
         }
-        (void)snprintf(why, sizeof(why), "%.280s", text);
+        (void)snprintf(why, sizeof(why), "%.280s", bare);
         fa_redis_give_up(s, r, why, now_ns);
 }
 

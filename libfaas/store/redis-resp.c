@@ -110,7 +110,8 @@ static const struct {
 } phrases[] = {
         {"ERR max number of clients", FA_REDIS_MAXCLIENTS},
         {"ERR invalid password", FA_REDIS_WRONGPASS},
-        {"ERR The user executing the script can't ", FA_REDIS_NOPERM},
+        {"ERR The user executing the script can't ", FA_REDIS_NOPERM}, /* 7.0 */
+        {"ERR ACL failure in script: ", FA_REDIS_NOPERM},              /* from 7.2 on */
 };
 
 static enum fa_redis_error word_of(const char *text) {
@@ -122,8 +123,16 @@ static enum fa_redis_error word_of(const char *text) {
         return FA_REDIS_OTHER;
 }
 
+static const char wrapped[] = "ERR Error running script";
+
+const char *fa_redis_error_bare(const char *text) {
+        if (strncmp(text, wrapped, sizeof(wrapped) - 1) == 0)
+                for (const char *p = text; (p = strstr(p, ": -")); p += 3)
+                        text = p + 3;
+        return text;
+}
+
 enum fa_redis_error fa_redis_error_of(const char *text) {
-        static const char wrapped[] = "ERR Error running script";
         static const char no_right[] = ": The user executing the script can't ";
         enum fa_redis_error error = word_of(*text == '-' ? text + 1 : text);
 

@@ -49,6 +49,9 @@ enum fa_redis_error {
 };
 enum fa_redis_error fa_redis_error_of(const char *text);
 
+/* The same text without what 6.2 wraps it in: the end of it. */
+const char *fa_redis_error_bare(const char *text);
+
 /* "MOVED slot host:port"; host is "" if it is the one that said so.  false: it is not that. */
 struct fa_redis_moved {
         char host[256];

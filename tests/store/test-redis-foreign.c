@@ -204,7 +204,7 @@ Test(redis_foreign, a_user_has_all_rights_that_it_needs_or_is_told_which_lacks) 
                 rb_state(&b, -EACCES, "");
                 (void)fa_store_state(b.store, &why);
                 cr_assert(strstr(why, "NOPERM") || strstr(why, "can't run") ||
-                                  strstr(why, "no right"),
+                                  strstr(why, "no permissions") || strstr(why, "no right"),
                           "%s: %s", rights[i], why);
                 set_user(SIZE_MAX);
                 rb_state(&b, 0, "");

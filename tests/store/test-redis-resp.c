@@ -79,6 +79,9 @@ Test(redis_resp, errors_are_told_apart_also_inside_a_script) {
                 {"ERR Error running script (call to f_c140): @user_script:1: @user_script: 1: The "
                  "user executing the script can't run this command or subcommand ",
                  FA_REDIS_NOPERM},
+                {"ERR ACL failure in script: User u has no permissions to run the 'time' command "
+                 "script: 4040, on @user_script:276.",
+                 FA_REDIS_NOPERM},
                 {"WRONGTYPE Operation against a key holding the wrong kind of value",
                  FA_REDIS_WRONGTYPE},
                 {"BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN "
@@ -98,6 +101,25 @@ Test(redis_resp, errors_are_told_apart_also_inside_a_script) {
 
         for (size_t i = 0; i < FA_ARRAY_SIZE(rows); i++)
                 cr_assert_eq(fa_redis_error_of(rows[i].text), rows[i].error, "%s", rows[i].text);
+}
+
+Test(redis_resp, an_error_is_told_without_its_wrapping) {
+        static const struct {
+                const char *text, *bare;
+        } rows[] = {
+                {"ERR Error running script (call to f_71e6): @user_script:14: : -WRONGTYPE "
+                 "Operation against a key (HLEN {p}:live)",
+                 "WRONGTYPE Operation against a key (HLEN {p}:live)"},
+                {"ERR Error running script: -@user_script: 11: -OOM command not allowed",
+                 "OOM command not allowed"},
+                {"ERR Error running script (call to f_71e6): @user_script:1: nothing known",
+                 "ERR Error running script (call to f_71e6): @user_script:1: nothing known"},
+                {"OOM of something: -else", "OOM of something: -else"},
+                {"", ""},
+        };
+
+        for (size_t i = 0; i < FA_ARRAY_SIZE(rows); i++)
+                cr_assert_str_eq(fa_redis_error_bare(rows[i].text), rows[i].bare);
 }
 
 static void expect_moved(const char *text, const char *host, unsigned port, unsigned slot) {
