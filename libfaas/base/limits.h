@@ -21,6 +21,7 @@
 #define FA_NESTING_MAX 4        /* arrays in arrays in an envelope */
 #define FA_FUNCTIONS_MAX 512    /* functions of one worker: their names fit one envelope */
 #define FA_SLOTS_MAX 1024       /* slots of one worker process */
+#define FA_SLOT_TASKS_MAX 64    /* tasks in one slot's ring: beyond it nothing is gained */
 #define FA_PEERS_MAX 131072     /* workers and clients of one dispatcher */
 #define FA_ENDPOINT_MAX 256     /* text of one endpoint */
 #define FA_ENDPOINTS_MAX 16     /* dispatchers that one WELCOME names */

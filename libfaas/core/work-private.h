@@ -8,7 +8,6 @@
 #include "core/work.h"
 
 #define LINKS_MAX FA_ENDPOINTS_MAX
-#define DEPTH_MAX 64                  /* tasks in one slot's ring: beyond it nothing is gained */
 #define DEPTH_NS (500 * FA_NS_PER_US) /* a slot's queue holds work for about so long */
 #define STUCK_NS (5 * FA_NS_PER_MS)   /* a task so long ahead of others: those go elsewhere */
 #define PAIR_NS (STUCK_NS / 2)        /* behind a task up to here stands one more */

@@ -57,8 +57,8 @@ void fa_work_wait(struct fa_work *w, struct held *h, bool front) {
 static uint32_t depth(uint64_t est_ns) {
         if (!est_ns)
                 return 1; /* not known yet */
-        if (est_ns < DEPTH_NS / DEPTH_MAX)
-                return DEPTH_MAX;
+        if (est_ns < DEPTH_NS / FA_SLOT_TASKS_MAX)
+                return FA_SLOT_TASKS_MAX;
         if (est_ns < DEPTH_NS / 2)
                 return (uint32_t)(DEPTH_NS / est_ns);
         return est_ns < PAIR_NS ? 2 : 1;

@@ -14,7 +14,6 @@
 #include "base/error.h"
 
 #define TURN_EVENTS 1024 /* slot events read in one turn: about a millisecond */
-#define SEQS_MAX 64      /* tasks in one slot: the worker machine gives no more */
 
 /*
  * The worker machine names the tasks of a slot by their place in its queue, the pool by running
@@ -23,11 +22,11 @@
  * event that is on its way.
  */
 struct lslot {
-        uint32_t seqs[SEQS_MAX]; /* of those the pool has; a ring */
-        uint32_t head, n;        /* of the ring */
-        uint32_t believed;       /* how many tasks the worker machine thinks it has */
-        uint32_t recalls;        /* not answered */
-        bool down;               /* its end is on the way */
+        uint32_t seqs[FA_SLOT_TASKS_MAX]; /* of those the pool has; a ring */
+        uint32_t head, n;                 /* of the ring */
+        uint32_t believed;                /* how many tasks the worker machine thinks it has */
+        uint32_t recalls;                 /* not answered */
+        bool down;                        /* its end is on the way */
 };
 
 struct fa_crew {
@@ -67,9 +66,9 @@ static void run(struct fa_crew *c, const struct fa_work_op *op) {
         s->believed++;
         if (s->down || s->recalls)
                 return;
-        r = s->n < SEQS_MAX ? fa_slots_run(c->slots, op->slot, &t, &seq) : -ENOMEM;
+        r = s->n < FA_SLOT_TASKS_MAX ? fa_slots_run(c->slots, op->slot, &t, &seq) : -ENOMEM;
         if (r == 0)
-                s->seqs[(s->head + s->n++) % SEQS_MAX] = seq;
+                s->seqs[(s->head + s->n++) % FA_SLOT_TASKS_MAX] = seq;
         else if (r == FAAS_E_GONE)
                 s->down = true;
         else
@@ -95,7 +94,7 @@ static void run_ops(struct fa_crew *c) {
 /* The place of a task among those of its slot; -1: it is not there. */
 static int32_t place(const struct lslot *s, uint32_t seq) {
         for (uint32_t i = 0; i < s->n; i++)
-                if (s->seqs[(s->head + i) % SEQS_MAX] == seq)
+                if (s->seqs[(s->head + i) % FA_SLOT_TASKS_MAX] == seq)
                         return (int32_t)i;
         return -1;
 }
@@ -105,7 +104,7 @@ static int32_t returned(struct lslot *s, uint32_t seq) {
         int32_t n;
 
         /* As serial numbers: they wrap after some hours of a busy slot. */
-        while (s->n && (int32_t)(s->seqs[(s->head + s->n - 1) % SEQS_MAX] - seq) > 0)
+        while (s->n && (int32_t)(s->seqs[(s->head + s->n - 1) % FA_SLOT_TASKS_MAX] - seq) > 0)
                 s->n--;
         n = (int32_t)(s->believed - s->n);
         s->believed = s->n;
@@ -124,7 +123,7 @@ static bool translate(struct lslot *s, const struct fa_slot_event *se, struct fa
         case FA_SLOT_RESULT:
                 if (place(s, se->seq) != 0)
                         return false; /* results come in order */
-                s->head = (s->head + 1) % SEQS_MAX;
+                s->head = (s->head + 1) % FA_SLOT_TASKS_MAX;
                 s->n--;
                 s->believed--;
                 ev->kind = FA_EV_SLOT_RESULT;
