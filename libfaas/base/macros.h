@@ -26,8 +26,19 @@ static inline void *fa_unconst(const void *p) {
 }
 
 #define FA_ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
-#define FA_MIN(a, b) ((a) < (b) ? (a) : (b))
-#define FA_MAX(a, b) ((a) > (b) ? (a) : (b))
+
+/* Each evaluated once: a ring's room may be another one a moment later. */
+#define FA_MIN(a, b) FA_PICK(a, <, b, __COUNTER__)
+#define FA_MAX(a, b) FA_PICK(a, >, b, __COUNTER__)
+/* The number makes names that one inside of another does not hide; the type is that of a ?: of
+ * both. */
+#define FA_PICK(a, op, b, n) FA_PICK_BY(a, op, b, n)
+#define FA_PICK_BY(a, op, b, n)                                                                    \
+        (__extension__({                                                                           \
+                const __typeof__(1 ? (a) : (b)) fa_a_##n = (a), fa_b_##n = (b);                    \
+                fa_a_##n op fa_b_##n ? fa_a_##n : fa_b_##n;                                        \
+        }))
+
 #define fa_likely(x) __builtin_expect(!!(x), 1)
 #define fa_unlikely(x) __builtin_expect(!!(x), 0)
 #define FA_PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
