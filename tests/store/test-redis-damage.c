@@ -290,6 +290,48 @@ Test(redis_damage, a_counter_that_is_no_number_is_noted_and_begins_again) {
         bed_close(&b);
 }
 
+/* So many tasks end: more than a part of the log of results has. */
+static void end_many(struct ep *e, unsigned first, unsigned n) {
+        for (unsigned from = first; from < first + n; from += 500) {
+                struct fa_group *a = ep_group(e), *f = ep_group(e);
+
+                for (unsigned id = from; id < from + 500; id++) {
+                        put_accept(a, e->epoch, id, "bytes");
+                        put_finish(f, e->epoch, id, "result");
+                }
+                cr_assert_eq(ep_run(e, a), 0);
+                cr_assert_eq(ep_run(e, f), 0);
+                fa_group_free(a);
+                fa_group_free(f);
+        }
+}
+
+Test(redis_damage, results_expire_though_the_number_of_the_last_part_is_lost) {
+        static const char *const losses[] = {"HDEL {%s}:meta xtail", "HSET {%s}:meta xtail much"};
+        struct fa_store_cfg cfg = {
+                .tick_ns = TICK_NS, .lease_ticks = LEASE_TICKS, .result_ttl_ns = 10 * TICK_NS};
+        unsigned id = 1;
+        struct bed b;
+
+        bed_open(&b, &cfg);
+        struct ep e = ep_start(&b, "a");
+        for (size_t i = 0; i < FA_ARRAY_SIZE(losses); i++) {
+                end_many(&e, id, 5000);
+                cr_assert_gt(rb_int("HGET {%s}:meta xtail", rb_prefix()), 0);
+                if (i == 0) { /* where the walk has come to is behind where it begins again */
+                        b.ops->advance(&b, 11 * TICK_NS);
+                        cr_assert_gt(rb_int("HGET {%s}:meta xhead", rb_prefix()), 0);
+                }
+                rb_do(losses[i], rb_prefix());
+                end_many(&e, id + 5000, 500);
+                b.ops->advance(&b, 11 * TICK_NS);
+                for (unsigned k = id; k < id + 5500; k += 499)
+                        cr_assert_eq(do_get(&b, k, NULL), FAAS_E_GONE, "%s: %u", losses[i], k);
+                id += 5500;
+        }
+        bed_close(&b);
+}
+
 Test(redis_damage, a_partition_whose_owner_cannot_be_read_is_nobodys) {
         unsigned ids[4];
         uint32_t gen = 0;

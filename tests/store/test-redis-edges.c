@@ -367,5 +367,11 @@ Test(redis_edges, when_all_is_forgotten_only_bookkeeping_is_left) {
                 rb_int("STRLEN {%s}:j:%llu:%lld", rb_prefix(), (unsigned long long)e.epoch,
                        rb_int("HGET {%s}:meta s:%llu", rb_prefix(), (unsigned long long)e.epoch)),
                 5000 * 16);
+        cr_assert_leq(rb_int("STRLEN {%s}:x:%lld", rb_prefix(),
+                             rb_int("HGET {%s}:meta xtail", rb_prefix())),
+                      5000 * 24);
+        cr_assert_leq(rb_int("STRLEN {%s}:t:%lld", rb_prefix(),
+                             rb_int("HGET {%s}:meta ttail", rb_prefix())),
+                      5000 * 24);
         bed_close(&b);
 }
