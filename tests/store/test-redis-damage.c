@@ -76,6 +76,7 @@ Test(redis_damage, what_is_no_record_is_set_aside_and_its_id_is_free) {
                         break;
                 case 2:
                         cr_assert_eq(do_forget(&e, i), FAAS_E_NOENT);
+                        cr_assert_eq(n_aside(), i);
                         break;
                 case 3:
                         cr_assert_eq(do_requeue(&e, i, 1, 1), FAAS_E_NOENT);
