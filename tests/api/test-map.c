@@ -460,3 +460,41 @@ Test(map, a_full_dispatcher_only_slows_it_down) {
         far_end(&f);
         free_numbers(in);
 }
+
+/* Its dispatcher is killed when the first result is there, and another one takes its place. */
+struct dying {
+        struct seen seen;
+        struct far far;
+};
+
+static int see_and_kill(void *userdata, size_t index, const struct faas_result *r) {
+        struct dying *d = userdata;
+
+        if (index == 0) {
+                far_kill(&d->far.disp);
+                far_dispatcher(&d->far, NULL, NULL);
+        }
+        return see(&d->seen, index, r);
+}
+
+/* What it had accepted in memory may be lost, and is told so; all else goes on. */
+Test(map, a_dispatcher_that_dies_takes_no_more_than_it_had_accepted) {
+        const struct faas_task t = {.function = "upper"};
+        struct faas_input *in = numbers(MANY);
+        struct dying d = {.seen = {.inputs = in}, .far = {.url = ""}};
+        struct faas_result r = FAAS_RESULT_INIT;
+        struct faas_client *c;
+
+        far_dispatcher(&d.far, "ipc", NULL);
+        far_worker(&d.far, 2);
+        c = far_open(d.far.url, NULL);
+        cr_assert_eq(faas_map(c, &t, in, MANY, 10, see_and_kill, &d), 0, "%s", faas_error_text());
+        cr_assert_eq(d.seen.n, MANY);
+        cr_assert(d.seen.failed == 0 || d.seen.failure == FAAS_FAILURE_LOST, "%s", d.seen.text);
+        cr_assert_leq(d.seen.failed, 256 * 10, "what was on its way");
+        cr_assert_eq(faas_wait_any(c, 0, &r), FAAS_E_NOENT);
+        all_well(c, "upper", in, MANY, 10);
+        faas_client_close(c);
+        far_end(&d.far);
+        free_numbers(in);
+}

@@ -144,6 +144,15 @@ function odd()
                 return list
         end
 
+        -- The ids among pairs of an id and a record.
+        function r.firsts(args, n)
+                local ids = {}
+                for i = 1, n do
+                        ids[i] = args[2 * i - 1]
+                end
+                return ids
+        end
+
         -- Numbers of epochs and partitions are text: Lua's own are exact to 53 bits only.
         function r.younger(a, b)
                 if #a ~= #b then

@@ -218,11 +218,8 @@ local function operation(letter)
                         end
                         if k > 0 then
                                 local ids, from, count = ARGV, first, k / 2
-                                if r then -- not all: those among pairs of an id and a record
-                                        ids, from = {}, 1
-                                        for i = 1, count do
-                                                ids[i] = args[2 * i - 1]
-                                        end
+                                if r then -- not all of them
+                                        ids, from = odd().firsts(args, count), 1
                                 end
                                 ending(ids, from, from + count - 1)
                                 call('HSET', rkey, unpack(args, 1, k))
@@ -262,11 +259,8 @@ local function operation(letter)
                         end
                         if k > 0 then
                                 local ids, from, count = ARGV, first, k / 2
-                                if r then -- not all: those among pairs of an id and a record
-                                        ids, from = {}, 1
-                                        for i = 1, count do
-                                                ids[i] = args[2 * i - 1]
-                                        end
+                                if r then -- not all of them
+                                        ids, from = odd().firsts(args, count), 1
                                 end
                                 log_collected(entries(ids, from, from + count - 1, now()), count)
                                 call('HSET', rkey, unpack(args))
