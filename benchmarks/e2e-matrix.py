@@ -35,14 +35,17 @@ def command(programs, mode, store, payload, workers, tasks, single):
 
 
 def main():
-    args = argparse.ArgumentParser()
-    args.add_argument("programs", nargs="+", help="e2e-local, e2e-remote")
-    args.add_argument("--stores", default="memory,redis")
-    args.add_argument("--tasks", type=int, default=200000)
-    args.add_argument("--only", default="")
-    args.add_argument("--smoke", action="store_true", help="the smallest point of each mode and store")
-    args = args.parse_args()
+    parser = argparse.ArgumentParser()
+    parser.add_argument("programs", nargs="+", help="e2e-local, e2e-remote")
+    parser.add_argument("--stores", default="memory,redis")
+    parser.add_argument("--tasks", type=int, default=200000)
+    parser.add_argument("--only", default="")
+    parser.add_argument("--smoke", action="store_true", help="the smallest point of each mode and store")
+    args = parser.parse_args()
     programs = {os.path.basename(p): p for p in args.programs}
+    for name in ("e2e-local", "e2e-remote"):
+        if name not in programs:
+            parser.error(f"{name} is missing: its path, as build/benchmarks/{name}")
     failed = 0
     for mode, store, payload, workers in points(args.stores.split(",")):
         name = f"{mode} {store} {payload} {workers}"
