@@ -300,7 +300,9 @@ static unsigned count_workers(uint16_t port) {
 }
 
 static bool await_workers(const struct gearman *g) {
-        for (int i = 0; i < START_WAIT_MS / 10 && !bench_stopped; i++) {
+        const double until = bench_now() + START_WAIT_MS / 1e3;
+
+        while (!bench_stopped && bench_now() < until) {
                 if (count_workers(g->port) == g->n_workers)
                         return true;
                 (void)poll(NULL, 0, 10);

@@ -57,6 +57,7 @@ struct fa_msg *fa_outbox_batch(struct fa_outbox *o,
  * a new one; *ret_msg is the message.  payload_len is the item's payload, text_len its text and
  * log. NULL: no memory, counted.  Here, as a call would cost more than it does.
  */
+/* NOLINTNEXTLINE(readability-function-size): a struct of them would be filled for one call */
 static inline struct fa_item *fa_outbox_item(struct fa_outbox *o,
                                              struct fa_lane *l,
                                              enum fa_msg_type type,

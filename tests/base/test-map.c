@@ -143,6 +143,22 @@ Test(map, who_remembers_the_place_finds_it_there_or_anywhere) {
         cr_assert_eq(fa_map_find_at(&m, &two, e->node.index), e);
 }
 
+Test(map, what_is_there_is_found_and_what_is_not_is_added) {
+        struct fa_map m;
+        bool added = false;
+
+        fa_map_init(&m, 1, sizeof(struct element));
+        for (uint64_t i = 0; i < 1000; i++) {
+                struct faas_id key = key_of(i);
+                struct element *e = fa_map_find_or_add(&m, &key, &added);
+                cr_assert(e && added && fa_map_find(&m, &key) == e);
+                cr_assert_eq(fa_map_find_or_add(&m, &key, &added), e);
+                cr_assert_not(added);
+                cr_assert_eq(m.n, i + 1);
+        }
+        fa_map_deinit(&m);
+}
+
 Test(map, a_zeroed_map_is_empty) {
         struct fa_map m = {0};
         struct faas_id key = key_of(1);

@@ -46,9 +46,7 @@ static void start(struct machine *m, unsigned n_slots) {
                 input(m, &(struct fa_event){.kind = FA_EV_SLOT_UP, .slot = i});
 }
 
-static void give(struct machine *m, const char *function) {
-        struct fa_item it = {.id = {{++m->next_id}},
-                             .function = {(const uint8_t *)function, strlen(function)}};
+static void give_item(struct machine *m, struct fa_item it) {
         struct fa_msg task = {.type = FA_MSG_TASK,
                               .session = m->session,
                               .seq = ++m->seq,
@@ -56,6 +54,11 @@ static void give(struct machine *m, const char *function) {
                               .n_items = 1};
 
         input(m, &(struct fa_event){.kind = FA_EV_MSG, .peer = DISPATCHER, .msg = &task});
+}
+
+static void give(struct machine *m, const char *function) {
+        give_item(m, (struct fa_item){.id = {{++m->next_id}},
+                                      .function = {(const uint8_t *)function, strlen(function)}});
 }
 
 /* The slot that the next task was put into; -1: it waits. */
@@ -97,6 +100,25 @@ Test(work, short_tasks_gather_in_slots_that_run_short_ones) {
                 give(&m, "short");
                 cr_assert_geq(slot_of_next(&m), 0);
         }
+        fa_work_free(m.w);
+}
+
+/* Its table's key is made of both, and may be the same for two. */
+Test(work, a_hand_out_is_known_by_its_id_and_its_fence) {
+        struct fa_item one = {.fence = {.n = 1}, .function = {(const uint8_t *)"short", 5}};
+        struct fa_item other = one;
+        struct machine m;
+        uint64_t lo = 1 ^ 2; /* what the other number of its fence takes back */
+
+        start(&m, 2);
+        memcpy(other.id.b + 8, &lo, sizeof(lo));
+        other.fence.n = 2;
+        give_item(&m, one);
+        cr_assert_geq(slot_of_next(&m), 0);
+        give_item(&m, one);
+        cr_assert_eq(slot_of_next(&m), -1, "a duplicate");
+        give_item(&m, other);
+        cr_assert_geq(slot_of_next(&m), 0, "another one of the same key");
         fa_work_free(m.w);
 }
 

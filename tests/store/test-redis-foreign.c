@@ -62,7 +62,6 @@ Test(redis_foreign, a_key_of_another_type_is_named) {
         bed_close(&b);
 }
 
-/* In the middle of a group: what was done counts, and what comes again finds it. */
 /* While the key is a list a group of three is refused; then it is as before, and the group runs. */
 static void expect_refused_late(const char *key) {
         char text[64];
@@ -99,6 +98,7 @@ static void expect_refused_late(const char *key) {
         bed_close(&b);
 }
 
+/* In the middle of a group: what was done counts, and what comes again finds it. */
 Test(redis_foreign, a_key_of_another_type_that_shows_late_leaves_the_books_right) {
         expect_refused_late("x:0");
         expect_refused_late("live");

@@ -111,6 +111,11 @@ rows 2
 PATH="$scratch/gearman:$PATH" expect 1 "$bench" weak --mode gearman --workers 16 --slots 17 --sleep 0.01 --repeat 1
 grep -q 'gearman: 272 workers; expected at most 256 in all' err || die "did not say that 272 workers are too many"
 
+# A gearmand that never says how many workers it has is given up.
+FAKE_GEARMAND_MUTE=1 PATH="$scratch/gearman:$PATH" expect 1 timeout 60 "$bench" weak --mode gearman --workers 1 \
+        --sleep 0.01 --repeat 1
+grep -q 'gearman: gearmand or one of its workers failed' err || die "did not say that gearmand failed"
+
 # Ctrl-C: nothing is left, and the shell sees the signal.
 children() {
         cat "/proc/$1/task/$1/children" 2>/dev/null

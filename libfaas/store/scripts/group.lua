@@ -183,7 +183,7 @@ local function operation(letter)
                         if c.xn >= LOG then
                                 odd().rotate('x:', 'xtail', 'xn')
                         end
-                        local head, mine = status .. bin .. struct.pack('>I4', c.xtail), '\0' .. bin
+                        local head, mine = status .. bin .. pack('>I4', c.xtail), '\0' .. bin
                         local args, k, counts, r = {unpack(ARGV, first, at - 1)}, 0, {}, nil
                         local before, after = 0, 0
                         for i = 1, n do
