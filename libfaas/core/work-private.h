@@ -2,6 +2,7 @@
 #pragma once
 
 #include "base/clock.h"
+#include "base/limits.h"
 #include "base/list.h"
 #include "base/map.h"
 #include "base/rule.h"
@@ -16,6 +17,8 @@
 #define NEAR_NS STUCK_NS
 #define ORPHAN_RETRIES 30 /* a result that nobody owns for so many intervals is dropped */
 #define RUN_MAX (1u << 20)
+/* Between two inputs: each slot filled, recalled and killed. */
+#define OPS_MAX(n_slots) ((size_t)(n_slots) * (FA_SLOT_TASKS_MAX + 2))
 #define STARTED_NS (10 * FA_NS_PER_MS) /* a task that runs so long is reported as started */
 
 enum held_state { HELD_WAITING, HELD_SLOT, HELD_RESULT };
@@ -113,8 +116,8 @@ struct fa_work {
                 enum fa_work_op_kind kind;
                 unsigned slot;
                 struct held *h;
-        } * ops;
-        size_t ops_head, n_ops, cap_ops;
+        } * ops; /* OPS_MAX(cfg.n_slots) */
+        size_t ops_head, n_ops;
 };
 
 /* work.c */

@@ -7,25 +7,19 @@
  * When a task surprises and runs long, those behind it are recalled; when all slots are stuck, what
  * waits goes back to its dispatcher for other workers.
  */
-#include <errno.h>
-#include <stdlib.h>
+#include <assert.h>
 
 #include "core/work-private.h"
 
-static bool op_push(struct fa_work *w, enum fa_work_op_kind kind, unsigned slot, struct held *h) {
+/*
+ * Room was made for all that one input can cause: no failed allocation leaves a task waiting that
+ * nothing would move again.
+ */
+static void op_push(struct fa_work *w, enum fa_work_op_kind kind, unsigned slot, struct held *h) {
         if (w->ops_head == w->n_ops)
                 w->ops_head = w->n_ops = 0;
-        if (w->n_ops == w->cap_ops) {
-                size_t cap = w->cap_ops ? w->cap_ops * 2 : 64;
-                struct slot_op *v = realloc(w->ops, cap * sizeof(*v));
-
-                if (!v)
-                        return false;
-                w->ops = v;
-                w->cap_ops = cap;
-        }
+        assert(w->n_ops < OPS_MAX(w->cfg.n_slots));
         w->ops[w->n_ops++] = (struct slot_op){kind, slot, h};
-        return true;
 }
 
 bool fa_work_pop(struct fa_work *w, struct fa_work_op *ret) {
@@ -150,8 +144,7 @@ static void assign(struct fa_work *w, uint64_t now_ns) {
                 if (!s)
                         return;
                 index = (unsigned)(s - w->slots);
-                if (!op_push(w, FA_WORK_RUN, index, h))
-                        return;
+                op_push(w, FA_WORK_RUN, index, h);
                 fa_list_remove(&h->link);
                 w->n_waiting--;
                 h->state = HELD_SLOT;
@@ -250,8 +243,10 @@ static void on_returned(struct fa_work *w, struct slot *s, int32_t n) {
         }
         if (!s->kill) /* recalled because of what it runs */
                 s->slow = s->n > 0;
-        if (s->kill && !s->killed && has_cancelled(s))
-                s->killed = op_push(w, FA_WORK_KILL, (unsigned)(s - w->slots), NULL);
+        if (s->kill && !s->killed && has_cancelled(s)) {
+                op_push(w, FA_WORK_KILL, (unsigned)(s - w->slots), NULL);
+                s->killed = true;
+        }
         s->kill = s->killed;
         weigh(w, s);
 }
@@ -338,8 +333,9 @@ void fa_work_cancel(struct fa_work *w, struct held *h) {
         }
         h->dropped = h->cancelled = true;
         s = &w->slots[h->slot];
-        if (!s->kill && op_push(w, FA_WORK_RECALL, h->slot, NULL))
-                s->kill = true;
+        if (!s->kill)
+                op_push(w, FA_WORK_RECALL, h->slot, NULL);
+        s->kill = true;
 }
 
 /*
@@ -442,9 +438,10 @@ void fa_work_slot_tick(struct fa_work *w, uint64_t now_ns) {
                         weigh(w, s);
                 }
                 move_phase(w, s, now_ns);
-                if (s->stuck && s->n > 1 && !s->slow && !s->kill && s->phase != PHASE_NEAR &&
-                    op_push(w, FA_WORK_RECALL, i, NULL))
+                if (s->stuck && s->n > 1 && !s->slow && !s->kill && s->phase != PHASE_NEAR) {
+                        op_push(w, FA_WORK_RECALL, i, NULL);
                         s->slow = true;
+                }
                 report_started(w, s, now_ns);
         }
 }

@@ -29,7 +29,8 @@ int fa_work_new(struct fa_work **ret, const struct fa_work_cfg *cfg) {
         fa_outbox_init(&w->outbox);
         w->slots = calloc(cfg->n_slots, sizeof(*w->slots));
         w->est = calloc(cfg->n_functions ? cfg->n_functions : 1, sizeof(*w->est));
-        if (!w->slots || !w->est) {
+        w->ops = malloc(OPS_MAX(cfg->n_slots) * sizeof(*w->ops));
+        if (!w->slots || !w->est || !w->ops) {
                 fa_work_free(w);
                 return -ENOMEM;
         }

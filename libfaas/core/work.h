@@ -49,7 +49,7 @@ int fa_work_input(struct fa_work *w, const struct fa_event *ev, uint64_t now_ns)
 void fa_work_tick(struct fa_work *w, uint64_t now_ns);
 uint64_t fa_work_deadline(const struct fa_work *w);
 
-/* The next operation for a slot, in order; false: none. */
+/* The next operation for a slot, in order; false: none.  Take all of them before the next input. */
 bool fa_work_pop(struct fa_work *w, struct fa_work_op *ret);
 
 struct fa_outbox *fa_work_outbox(struct fa_work *w);
