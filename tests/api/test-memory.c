@@ -106,3 +106,43 @@ Test(memory, a_worker_that_could_not_register_says_hello_again) {
         fa_msg_free(m);
         fa_work_free(w);
 }
+
+/* Nothing else would give it to a slot later. */
+Test(memory, a_task_that_was_taken_in_reaches_a_slot_that_is_up) {
+        static const char *const functions[] = {"f"};
+        const struct fa_work_cfg cfg = {
+                .incarnation = 7, .n_slots = 1, .functions = functions, .n_functions = 1};
+        struct fa_msg welcome = {.type = FA_MSG_WELCOME, .epoch = 7, .from = 5};
+        struct fa_item it = {.id = {{1}}, .function = {(const uint8_t *)"f", 1}};
+        const struct fa_event up = {.kind = FA_EV_SLOT_UP};
+        const struct fa_event hello = {.kind = FA_EV_MSG, .peer = 1, .msg = &welcome};
+        bool failed = true;
+
+        for (uint64_t k = 1; failed; k++) {
+                struct fa_work *w = NULL;
+                struct fa_work_op op;
+                struct fa_msg *m;
+                uint64_t to, session = 0;
+
+                cr_assert_eq(fa_work_new(&w, &cfg), 0);
+                cr_assert_eq(fa_work_connect(w, 1, 1000), 0);
+                cr_assert_eq(fa_work_input(w, &up, 1000), 0);
+                cr_assert_eq(fa_work_input(w, &hello, 1000), 0);
+                for (; fa_outbox_pop(fa_work_outbox(w), &to, &m); fa_msg_free(m))
+                        session = m->session;
+                struct fa_msg task = {.type = FA_MSG_TASK,
+                                      .session = session,
+                                      .seq = 1,
+                                      .items = &it,
+                                      .n_items = 1};
+                const struct fa_event given = {.kind = FA_EV_MSG, .peer = 1, .msg = &task};
+                th_alloc_fail_at(k);
+                (void)fa_work_input(w, &given, 1000);
+                failed = th_alloc_failed();
+                th_alloc_fail_at(0);
+                cr_assert(failed || fa_work_held(w) == 1);
+                cr_assert_eq(fa_work_pop(w, &op), fa_work_held(w) == 1, "allocation %u",
+                             (unsigned)k);
+                fa_work_free(w);
+        }
+}
