@@ -141,6 +141,7 @@ static void work(const struct bench_row *row) {
         if (strcmp(row->optype, "heavy") == 0)
                 for (uint64_t i = 0; i < 1000000; i++)
                         sum += i * i;
+        (void)sum;
 }
 
 static bool be_worker(int fd, const struct bench_row *row) {

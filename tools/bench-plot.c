@@ -185,15 +185,14 @@ static void heartbeat_ticks(FILE *f, struct dot *d, size_t n) {
 static void settings(FILE *f, const struct picture *pic, const struct choice *c) {
         char task[64] = "";
 
-        if (pic->what == STRONG || pic->what == LENGTH)
-                (void)snprintf(task, sizeof(task), pic->what == LENGTH ? ", %u workers" : "",
-                               c->workers);
+        if (pic->what == LENGTH)
+                (void)snprintf(task, sizeof(task), ", %u workers", c->workers);
         else if (pic->what == HEARTBEAT)
                 (void)snprintf(task, sizeof(task), ", tasks of %g s, %u workers", c->sleep,
                                c->workers);
-        else if (c->sleep > 0)
+        else if (pic->what != STRONG && c->sleep > 0)
                 (void)snprintf(task, sizeof(task), ", tasks of %g s", c->sleep);
-        else
+        else if (pic->what != STRONG)
                 (void)snprintf(task, sizeof(task), ", %s tasks", c->optype);
         fprintf(f,
                 "set encoding utf8\nset title \"%s%s\\n{/*0.8 points: the best run; bars reach to "
