@@ -339,6 +339,7 @@ static int run(struct map *m) {
         return r;
 }
 
+/* NOLINTNEXTLINE(readability-function-size): what each of them is, is seen in its call */
 FA_PUBLIC int faas_map(struct faas_client *c,
                        const struct faas_task *task,
                        const struct faas_input *inputs,

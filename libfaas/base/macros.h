@@ -35,7 +35,8 @@ static inline void *fa_unconst(const void *p) {
 #define FA_PICK(a, op, b, n) FA_PICK_BY(a, op, b, n)
 #define FA_PICK_BY(a, op, b, n)                                                                    \
         (__extension__({                                                                           \
-                const __typeof__(1 ? (a) : (b)) fa_a_##n = (a), fa_b_##n = (b);                    \
+                const __typeof__(1 ? (a) : (b)) fa_a_##n = (a);                                    \
+                const __typeof__(1 ? (a) : (b)) fa_b_##n = (b);                                    \
                 fa_a_##n op fa_b_##n ? fa_a_##n : fa_b_##n;                                        \
         }))
 

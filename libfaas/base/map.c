@@ -223,7 +223,8 @@ void *fa_map_at(const struct fa_map *m, uint32_t index) {
 }
 
 void *fa_map_find_at(const struct fa_map *m, const struct faas_id *key, uint32_t index) {
-        uint32_t number = index >> m->shift, place = index & ((1u << m->shift) - 1);
+        const uint32_t number = index >> m->shift;
+        const uint32_t place = index & ((1u << m->shift) - 1);
         struct fa_map_page *p = number < m->n_pages ? m->pages[number].page : NULL;
 
         if (p && place < p->n_fresh) {

@@ -57,7 +57,7 @@ int fa_set_add(struct fa_set *s, uint64_t key) {
         size_t capacity = s->v ? s->mask + 1 : 0;
         size_t i;
 
-        if (s->n + 1 > capacity / 4 * 3) {
+        if (!s->v || s->n + 1 > capacity / 4 * 3) {
                 int r = resize(s, FA_MAX(capacity * 2, (size_t)CAPACITY_MIN));
                 if (r)
                         return r;

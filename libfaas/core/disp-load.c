@@ -71,7 +71,8 @@ void fa_disp_loads_again(struct fa_disp *d) {
  * but always a part of it, or nothing would go on.
  */
 static uint64_t share(const struct fa_disp *d) {
-        uint64_t budget = d->cfg.backlog_bytes, waiters = d->n_spilled * SPILLED_BYTES;
+        const uint64_t budget = d->cfg.backlog_bytes;
+        const uint64_t waiters = d->n_spilled * SPILLED_BYTES;
 
         return FA_MAX(budget / 4, budget - FA_MIN(budget, waiters));
 }

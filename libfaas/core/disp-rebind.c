@@ -113,9 +113,7 @@ static bool restore_all(struct fa_disp *d) {
 }
 
 static void go_on(struct fa_disp *d) {
-        if (d->owes == OWES_BIND && bind(d))
-                d->owes = OWES_NOTHING;
-        else if (d->owes == OWES_RESTORE && restore_all(d))
+        if ((d->owes == OWES_BIND && bind(d)) || (d->owes == OWES_RESTORE && restore_all(d)))
                 d->owes = OWES_NOTHING;
 }
 

@@ -40,7 +40,8 @@ int fa_channel_map(struct fa_channel *c, int fd, bool inherited) {
         uint8_t *p = mmap(NULL, MAPPED_LEN, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         uint8_t *tasks = p + FA_CONTROL_SIZE;
         uint8_t *results = tasks + (size_t)2 * FA_RING_SIZE;
-        const off_t first = FA_CONTROL_SIZE, second = first + FA_RING_SIZE;
+        const off_t first = FA_CONTROL_SIZE;
+        const off_t second = first + FA_RING_SIZE;
 
         if (p == MAP_FAILED)
                 return -errno;

@@ -11,7 +11,8 @@
 #include "base/macros.h"
 
 void fa_ring_init(struct fa_ring *r, struct fa_ring_counts *counts, uint8_t *bytes) {
-        *r = (struct fa_ring){.counts = counts, .bytes = bytes};
+        *r = (struct fa_ring){.counts = counts};
+        r->bytes = bytes;
 }
 
 uint32_t fa_ring_room(struct fa_ring *r, uint32_t want) {

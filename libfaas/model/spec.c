@@ -82,9 +82,11 @@ struct fa_spec_limits fa_spec_limits(const struct fa_spec *s) {
 }
 
 bool fa_spec_equal(const struct fa_spec *a, const struct fa_spec *b) {
-        const struct fa_spec_limits la = fa_spec_limits(a), lb = fa_spec_limits(b);
-        struct fa_blob *pa = fa_spec_payload(a), *pb = fa_spec_payload(b);
-        size_t len = fa_blob_len(pa);
+        const struct fa_spec_limits la = fa_spec_limits(a);
+        const struct fa_spec_limits lb = fa_spec_limits(b);
+        const struct fa_blob *pa = fa_spec_payload(a);
+        const struct fa_blob *pb = fa_spec_payload(b);
+        const size_t len = fa_blob_len(pa);
 
         return a->function_len == b->function_len && a->queue_len == b->queue_len &&
                a->digest_len == b->digest_len && a->timeout_ms == b->timeout_ms &&
@@ -103,7 +105,8 @@ static uint64_t hash_word(uint64_t h, uint64_t w) {
 /* Of long ones four words at a time, in four chains that do not wait for each other: a payload of
  * 4 MiB takes half a millisecond. */
 static uint64_t hash_bytes(uint64_t h, const void *p, size_t len) {
-        uint64_t lane[4] = {h, h + 1, h + 2, h + 3}, w[4] = {0};
+        uint64_t lane[4] = {h, h + 1, h + 2, h + 3};
+        uint64_t w[4] = {0};
         const uint8_t *b = p;
 
         for (; len >= sizeof(w); b += sizeof(w), len -= sizeof(w)) {

@@ -36,11 +36,18 @@ struct fa_worker {
 
 /* ---- a turn ---- */
 
+static void tell_goodbye(struct dispatcher *d, const struct fa_msg *m, uint64_t now_ns) {
+        const enum faas_log_level level = m->reason ? FAAS_LOG_WARNING : FAAS_LOG_INFO;
+
+        if (fa_log_rate(&d->log, level, now_ns))
+                fa_log(level, "%s says goodbye%s%.*s", d->url, m->text.len ? ": " : "",
+                       (int)m->text.len, m->text.len ? (const char *)m->text.p : "");
+}
+
 /* What an operator wants to see. */
 static void tell(struct dispatcher *d, const struct fa_event *ev, uint64_t now_ns) {
         const struct fa_msg *m = ev->kind == FA_EV_MSG ? ev->msg : NULL;
         const bool was = d->welcome;
-        enum faas_log_level level;
 
         if (ev->kind == FA_EV_PEER_DOWN) {
                 d->welcome = false;
@@ -52,10 +59,7 @@ static void tell(struct dispatcher *d, const struct fa_event *ev, uint64_t now_n
                         fa_log(FAAS_LOG_INFO, "registered with %s", d->url);
         } else if (m && m->type == FA_MSG_DISCONNECT) {
                 d->welcome = false;
-                level = m->reason ? FAAS_LOG_WARNING : FAAS_LOG_INFO;
-                if (fa_log_rate(&d->log, level, now_ns))
-                        fa_log(level, "%s says goodbye%s%.*s", d->url, m->text.len ? ": " : "",
-                               (int)m->text.len, m->text.len ? (const char *)m->text.p : "");
+                tell_goodbye(d, m, now_ns);
         }
 }
 

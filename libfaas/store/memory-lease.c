@@ -329,18 +329,20 @@ static int rebind_part(struct fa_memory *m, uint64_t epoch, const struct fa_owne
         return 0;
 }
 
-void fa_mem_rebind(struct fa_memory *m, struct fa_group *g, struct fa_op *op) {
+static void rebind_done(struct fa_memory *m, struct fa_group *g) {
+        struct fa_mem_lease *l = fa_mem_lease_find(m, g->epoch);
+
+        if (!l)
+                g->r = FAAS_E_FENCED;
+        else if (l->rebound == m->restarts) /* else it is from before this restart */
+                l->restored = m->restarts;
+}
+
+static void rebind_own(struct fa_memory *m, struct fa_group *g, struct fa_op *op) {
         struct fa_mem_lease *l = fa_mem_lease_find(m, g->epoch);
         struct fa_op_more *more = op->more;
         bool fresh;
 
-        if (op->state == FA_REBIND_DONE) {
-                if (!l)
-                        g->r = FAAS_E_FENCED;
-                else if (l->rebound == m->restarts) /* else it is from before this restart */
-                        l->restored = m->restarts;
-                return;
-        }
         /* Every epoch has the partition of its own number: who has none was fenced. */
         if (!l && !more->n_owned)
                 g->r = FAAS_E_FENCED;
@@ -369,6 +371,13 @@ void fa_mem_rebind(struct fa_memory *m, struct fa_group *g, struct fa_op *op) {
         more->last_seq = l->restored == m->restarts ? l->last_seq : l->before;
         m->last_epoch = FA_MAX(m->last_epoch, g->epoch);
         tell_owned(m, op, g->epoch);
+}
+
+void fa_mem_rebind(struct fa_memory *m, struct fa_group *g, struct fa_op *op) {
+        if (op->state == FA_REBIND_DONE)
+                rebind_done(m, g);
+        else
+                rebind_own(m, g, op);
 }
 
 static void tell_leases(struct fa_memory *m, struct fa_op *op) {

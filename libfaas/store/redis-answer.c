@@ -282,7 +282,8 @@ static bool alone(uint8_t kind) {
 
 /* Does each run have an answer of its form? */
 static bool is_answer(const struct fa_group *g, const redisReply *reply) {
-        size_t run = 1, end;
+        size_t run = 1;
+        size_t end;
 
         for (size_t i = 0; i < g->n; i = end, run++) {
                 end = fa_rgroup_run_end(g, i);
@@ -299,7 +300,8 @@ int fa_rgroup_read(struct fa_group *g,
                    fa_rgroup_bad_fn *on_bad,
                    void *arg) {
         const struct reader rd = {on_bad, arg};
-        size_t run = 1, end;
+        size_t run = 1;
+        size_t end;
 
         if (!is_group(reply) || (reply->element[0]->integer == 0 && !is_answer(g, reply)))
                 return FAAS_E_PROTO;

@@ -15,8 +15,8 @@
 #include "store/redis-run.h"
 
 #define RUN_MAX 512
-#define LOAD_MAX 256       /* records that one LOAD tells */
-#define SEEN (4 * RUN_MAX) /* places of the table of a run's ids */
+#define LOAD_MAX 256               /* records that one LOAD tells */
+#define SEEN ((size_t)4 * RUN_MAX) /* places of the table of a run's ids */
 
 enum { GUARDED = 1, ORDINARY = 2, REFUSE = 4, RARE = 8 };
 
@@ -284,7 +284,6 @@ static void put_single(struct fa_buf *out, const struct fa_op *op) {
 static size_t n_args(const struct fa_op *op, size_t n) {
         switch (op->kind) {
         case FA_OP_ACCEPT:
-                return 6 + 2 * n;
         case FA_OP_FINISH:
                 return 6 + 2 * n;
         case FA_OP_HINT:

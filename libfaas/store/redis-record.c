@@ -149,7 +149,8 @@ void fa_rrec_result(struct fa_buf *b, const struct fa_op *op) {
 static int read_open(struct fa_record *r, struct fa_slice v) {
         const uint8_t *p = v.p + FA_RREC_HEAD;
         struct fa_item it = {.timeout_ms = 0};
-        size_t names, fixed = FA_RREC_HEAD + OPEN_FIXED;
+        size_t fixed = FA_RREC_HEAD + OPEN_FIXED;
+        size_t names;
         int e;
 
         if (v.len < fixed)
@@ -176,7 +177,9 @@ static int read_open(struct fa_record *r, struct fa_slice v) {
 
 static int read_result(struct fa_record *r, struct fa_slice v) {
         const uint8_t *p = v.p + STRIKES;
-        size_t fixed = STRIKES + RESULT_FIXED, text, log;
+        size_t fixed = STRIKES + RESULT_FIXED;
+        size_t text;
+        size_t log;
         struct fa_outcome o = {.status = r->state};
         int e;
 

@@ -168,7 +168,7 @@ static void send_reap(struct redis_store *s) {
 static void send_aside(struct redis_store *s) {
         struct fa_buf *out = fa_redis_conn_out(s->conn);
 
-        put_call(s, ASIDE, 4 * s->n_bad);
+        put_call(s, ASIDE, (size_t)4 * s->n_bad);
         for (unsigned i = 0; i < s->n_bad; i++) {
                 const struct bad *bad = &s->bad[i];
                 fa_redis_put_bulk(out, bad->id.b, sizeof(bad->id.b));
@@ -352,9 +352,9 @@ static uint64_t redis_unsafe_ns(const struct fa_store *store) {
         return server->append_only && server->fsync == FA_REDIS_FSYNC_ALWAYS ? 0 : UNSAFE_NS;
 }
 
-#define TABLE(name)                                                                                \
+#define TABLE(url)                                                                                 \
         {                                                                                          \
-                .scheme = name, .shared = true, .open = redis_open, .close = redis_close,          \
+                .scheme = (url), .shared = true, .open = redis_open, .close = redis_close,         \
                 .apply = redis_apply, .reap = redis_reap, .fd = redis_fd,                          \
                 .deadline = redis_deadline, .tick = redis_tick, .state = redis_state,              \
                 .lost = redis_lost, .unsafe_ns = redis_unsafe_ns,                                  \

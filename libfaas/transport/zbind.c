@@ -24,19 +24,21 @@
 
 /* As tcp://HOST:PORT, with the port that was chosen. */
 static void tell_tcp(char *ret, size_t size, int fd) {
-        struct sockaddr_storage sa = {0};
-        const struct sockaddr_in *in = (const struct sockaddr_in *)&sa;
-        const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)&sa;
+        union {
+                struct sockaddr any;
+                struct sockaddr_in v4;
+                struct sockaddr_in6 v6;
+        } at = {.v6 = {0}};
         char host[INET6_ADDRSTRLEN] = "";
-        socklen_t len = sizeof(sa);
+        socklen_t len = sizeof(at);
 
-        (void)getsockname(fd, (struct sockaddr *)&sa, &len);
-        if (sa.ss_family == AF_INET) {
-                (void)inet_ntop(AF_INET, &in->sin_addr, host, sizeof(host));
-                (void)snprintf(ret, size, "tcp://%s:%u", host, ntohs(in->sin_port));
+        (void)getsockname(fd, &at.any, &len);
+        if (at.any.sa_family == AF_INET) {
+                (void)inet_ntop(AF_INET, &at.v4.sin_addr, host, sizeof(host));
+                (void)snprintf(ret, size, "tcp://%s:%u", host, ntohs(at.v4.sin_port));
         } else {
-                (void)inet_ntop(AF_INET6, &in6->sin6_addr, host, sizeof(host));
-                (void)snprintf(ret, size, "tcp://[%s]:%u", host, ntohs(in6->sin6_port));
+                (void)inet_ntop(AF_INET6, &at.v6.sin6_addr, host, sizeof(host));
+                (void)snprintf(ret, size, "tcp://[%s]:%u", host, ntohs(at.v6.sin6_port));
         }
 }
 

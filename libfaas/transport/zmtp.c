@@ -276,11 +276,11 @@ int fa_zmtp_next(struct fa_zmtp *z, struct faas_frame *frames, size_t *ret_n) {
 /* ---- writing ---- */
 
 static int push_seg(struct fa_zmtp *z, struct fa_blob *b, size_t at, size_t len) {
-        if (z->n_seg == z->cap_seg && z->head > 0) {
+        if (z->seg && z->n_seg == z->cap_seg && z->head > 0) {
                 memmove(z->seg, z->seg + z->head, (z->n_seg - z->head) * sizeof(*z->seg));
                 z->n_seg -= z->head;
                 z->head = 0;
-        } else if (z->n_seg == z->cap_seg) {
+        } else if (!z->seg || z->n_seg == z->cap_seg) {
                 const size_t cap = z->cap_seg ? z->cap_seg * 2 : 8;
                 struct fa_zmtp_seg *v = realloc(z->seg, cap * sizeof(*v));
 

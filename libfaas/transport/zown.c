@@ -33,9 +33,8 @@ int fa_zown_put(struct fa_zmtp *z,
 
 void fa_zown_linger(struct fa_zmtp *z, uint64_t until_ns) {
         uint8_t rest[4096];
-        int r;
 
-        while ((r = fa_zmtp_flush(z)) == FAAS_E_AGAIN) {
+        while (fa_zmtp_flush(z) == FAAS_E_AGAIN) {
                 struct pollfd p = {.fd = z->fd, .events = POLLOUT};
                 const uint64_t now_ns = fa_now();
 

@@ -324,6 +324,12 @@ static void take_small(struct small *s, struct fa_item *it, const uint8_t *p, si
         s->bytes += len + 1;
 }
 
+static int take_own(struct decoder *c, struct fa_item *it, struct fa_blob *frame, size_t len) {
+        if (fa_blob_len(frame) != len)
+                return bad(c, "one is not as long as its item says");
+        return take_payload(it, frame, 0, len);
+}
+
 /* The lengths in the items must account for every frame and every byte. */
 static int get_payloads(struct decoder *c, const struct fa_frames *frames) {
         struct fa_msg *m = c->m;
@@ -353,10 +359,7 @@ static int get_payloads(struct decoder *c, const struct fa_frames *frames) {
                 const size_t len = c->places[i].len;
 
                 if (c->places[i].kind == FA_PAYLOAD_FRAME) {
-                        r = fa_blob_len(frames->v[own]) != len
-                                    ? bad(c, "one is not as long as its item says")
-                                    : take_payload(&m->items[i], frames->v[own], 0, len);
-                        own++;
+                        r = take_own(c, &m->items[i], frames->v[own++], len);
                 } else if (small.count && is_small(c, i)) {
                         take_small(&small, &m->items[i], frames->v[n_inline]->p + offset, len);
                         offset += len;
