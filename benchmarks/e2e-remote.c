@@ -26,6 +26,7 @@
 #include "programs.h"
 
 #define CHUNK 256
+#define WINDOWS 4096 /* different payloads */
 
 struct options {
         const char *mode, *store, *fsync, *sleep;
@@ -36,6 +37,19 @@ struct options {
 static int fail(const char *what) {
         fprintf(stderr, "e2e-remote: %s: %s\n", what, faas_error_text());
         return 1;
+}
+
+/*
+ * A task's payload is seen through a window that moves by a byte from one to the next.  If all were
+ * the same, they would lie in one chain of the table where Redis's Lua keeps its strings.
+ */
+static char payload[FAAS_PAYLOAD_MAX + WINDOWS];
+
+static void fill_payload(size_t bytes) {
+        unsigned seed = 1;
+
+        for (size_t i = 0; i < bytes + WINDOWS; i++)
+                payload[i] = (char)rand_r(&seed);
 }
 
 /* All n tasks, at most so many at a time, a quarter of that in each call. */
@@ -51,6 +65,8 @@ run_many(struct faas_client *c, const struct faas_task *task, unsigned n, unsign
         while (got < n) {
                 while (sent < n && sent - got + chunk <= in_flight) {
                         unsigned k = n - sent < chunk ? n - sent : chunk;
+                        for (unsigned i = 0; task->payload == payload && i < k; i++)
+                                tasks[i].payload = payload + (sent + i) % WINDOWS;
                         if (faas_submit_many(c, tasks, k, NULL, NULL))
                                 return fail("submit");
                         sent += k;
@@ -115,7 +131,6 @@ static double cost(pid_t pid, double since, unsigned tasks) {
 }
 
 static int measure(const struct options *o, const struct programs *p, struct faas_client *c) {
-        static char payload[FAAS_PAYLOAD_MAX];
         struct faas_task t = {.function = "echo", .payload = payload, .payload_len = o->bytes};
         double start, seconds, redis, dispatcher, cpu;
         struct alone alone;
@@ -135,6 +150,7 @@ static int measure(const struct options *o, const struct programs *p, struct faa
                        o->sleep, programs_now() - start);
                 return 0;
         }
+        fill_payload(o->bytes);
         if (run_many(c, &t, o->tasks / 10 + 1, o->in_flight)) /* warm */
                 return 1;
         redis = programs_cpu(p->redis.pid);
