@@ -4,6 +4,7 @@
 #undef NDEBUG
 #include "conformance.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* ACCEPT of these bytes: its answer, and whether it says that the bytes differ. */
@@ -381,5 +382,66 @@ Test(store, load_goes_on_behind_a_task_that_ended_meanwhile) {
         cr_assert_eq(load_chunk(&e, &cursor, &n), CHUNK + 1);
         cr_assert_eq(n, MANY - CHUNK - 1);
         cr_assert_eq(cursor, FA_CURSOR_END);
+        bed_close(&b);
+}
+
+#define LONG_N 60
+#define LONG_BYTES 30000 /* all together more than any store should answer in one piece */
+
+/* The number, and bytes that are not looked at before the end. */
+static const char *long_bytes(char kind, unsigned i) {
+        static char text[LONG_BYTES + 1];
+
+        memset(text, kind, LONG_BYTES);
+        (void)snprintf(text + LONG_BYTES - 8, 9, "%08u", i);
+        return text;
+}
+
+static bool is_absent(unsigned i) {
+        return i % 7 == 0;
+}
+
+/* One group of an operation for each. */
+static void run_long(struct ep *e, enum fa_op_kind kind, int absent) {
+        struct fa_group *g = ep_group(e);
+
+        for (unsigned i = 1; i <= LONG_N; i++) {
+                if (kind == FA_OP_FINISH)
+                        put_finish(g, e->epoch, i, long_bytes('r', i));
+                else
+                        put(g, kind, e->epoch, i);
+        }
+        cr_assert_eq(ep_run(e, g), 0);
+        for (unsigned i = 0; i < LONG_N; i++) {
+                const struct fa_op *op = &g->ops[i];
+                cr_assert_eq(op->r, is_absent(i + 1) ? absent : 0, "%u: %d", i + 1, op->r);
+                if (kind == FA_OP_GET && !op->r)
+                        cr_assert(blob_is(op->rec->outcome.payload, long_bytes('r', i + 1)));
+        }
+        fa_group_free(g);
+}
+
+Test(store, many_long_records_in_one_group_are_each_their_own) {
+        unsigned ids[LONG_N];
+        struct bed b;
+
+        bed_open(&b, NULL);
+        struct ep e = ep_start(&b, "a");
+        struct fa_group *g = ep_group(&e);
+        for (unsigned i = 1; i <= LONG_N; i++)
+                if (!is_absent(i))
+                        put_accept(g, e.epoch, i, long_bytes('p', i));
+        cr_assert_eq(ep_run(&e, g), 0);
+        fa_group_free(g);
+        run_long(&e, FA_OP_HINT, 0);
+        cr_assert_eq(load_all(&e, e.epoch, ids, LONG_N), LONG_N - LONG_N / 7);
+        for (unsigned i = 1, k = 0; i <= LONG_N; i++)
+                if (!is_absent(i))
+                        cr_assert_eq(ids[k++], i);
+        run_long(&e, FA_OP_FINISH, FAAS_E_NOENT);
+        run_long(&e, FA_OP_GET, FAAS_E_NOENT);
+        run_long(&e, FA_OP_FORGET, FAAS_E_NOENT);
+        cr_assert_eq(do_get(&b, 1, NULL), FAAS_E_GONE);
+        cr_assert_eq(do_get(&b, LONG_N, NULL), FAAS_E_GONE);
         bed_close(&b);
 }

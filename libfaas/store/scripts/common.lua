@@ -18,6 +18,7 @@ local base = sub(M, 1, -5)
 local LIVE = base .. 'live'
 local RECORD = 100   -- what a record costs besides its bytes, for budgets
 local LOG = 4096     -- entries of a part of a log
+local CHUNK = 524288 -- bytes of records that are read at once
 local TOMB = '\255'  -- the record of a task that was collected, or has expired
 
 -- As redis.call(), but an error names the key.
@@ -142,6 +143,24 @@ function odd()
                         list[i] = 0
                 end
                 return list
+        end
+
+        -- The records of n ids from ids[first] on, so many at a time that an answer is about a CHUNK: Redis
+        -- copies it anew with each MiB that it grows.
+        function r.records(rkey, ids, first, n)
+                local got, done, step = {}, 0, 1
+                while done < n do
+                        local bytes = 0
+                        step = math.min(step, n - done)
+                        local some = call('HMGET', rkey, unpack(ids, first + done, first + done + step - 1))
+                        for i = 1, step do
+                                got[done + i] = some[i]
+                                bytes = bytes + #(some[i] or '')
+                        end
+                        done = done + step
+                        step = math.max(1, math.min(2 * step, math.floor(step * CHUNK / (bytes + 1))))
+                end
+                return got
         end
 
         -- The ids among pairs of an id and a record.

@@ -74,6 +74,13 @@ end
 local function look(rkey, n, extra)
         local first = at
         at = at + n + (extra or 0)
+        if n > 16 then
+                local ends = call('HMGET', rkey, ARGV[first], ARGV[first + n - 1])
+                local long = #(ends[1] or '') + #(ends[2] or '')
+                if long * n > 2 * CHUNK then
+                        return odd().records(rkey, ARGV, first, n), first
+                end
+        end
         return call('HMGET', rkey, unpack(ARGV, first, first + n - 1)), first
 end
 

@@ -183,7 +183,7 @@ if RARE or pending then
                         while to < #ids and records_of(ids[to + 1]) == rkey do
                                 to = to + 1
                         end
-                        local got = call('HMGET', rkey, unpack(ids, from, to))
+                        local got = odd().records(rkey, ids, from, to - from + 1)
                         for i = from, to do
                                 local v = got[i - from + 1]
                                 local s = v and state_of(v, rkey, ids[i])
