@@ -25,7 +25,7 @@
 #include "alone.h"
 #include "programs.h"
 
-#define CHUNK 256
+#define CHUNK 4096
 #define WINDOWS 4096 /* different payloads */
 
 struct options {

@@ -14,7 +14,7 @@
 
 #include "peer.h"
 
-#define CHUNK 256
+#define CHUNK 4096 /* at most: a quarter of what is in flight, as with the other systems */
 #define PATIENCE_MS 60000
 
 static struct faas_client *client;

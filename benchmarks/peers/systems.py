@@ -107,6 +107,7 @@ class LocalMap(Local):
 
 class Push(Ours):
     name, store = "push", "memory"
+    in_flight = [1024, 8192, 4096, 256, 64]
 
     def title(self):
         return "libfaas push, memory, 4 workers"
@@ -114,6 +115,7 @@ class Push(Ours):
 
 class PushRedis(Ours):
     name, store, weak = "push-redis", "redis", ()
+    in_flight = [8192, 16384, 4096, 1024, 64]
     programs, packages = ("redis-server",), ("redis-server",)
 
     def title(self):
@@ -241,7 +243,7 @@ class WithRedis(System):
 class Celery(WithRedis):
     name, module, packages = "celery", "celery", ("python3-celery", "python3-redis")
     variants = [{"prefetch": 4}, {"prefetch": 64}, {"prefetch": 1}]
-    in_flight = [64, 256, 1024]
+    in_flight = [64, 256, 1024, 4096]
     wanted = {"many": 100}
 
     def title(self):
@@ -257,7 +259,7 @@ class Celery(WithRedis):
 
 class Rq(WithRedis):
     name, module, packages = "rq", "rq", ("python3-rq", "python3-redis")
-    in_flight = [64, 256, 1024]
+    in_flight = [64, 256, 1024, 4096]
 
     def title(self):
         return "RQ (SimpleWorker), Redis everysec"
@@ -274,7 +276,7 @@ class BullMq(WithRedis):
     name = "bullmq"
     programs, packages = ("redis-server", "node"), ("nodejs", "npm", "bullmq by npm")
     variants = [{"concurrency": 16}, {"concurrency": 64}, {"concurrency": 1}]
-    in_flight = [256, 64, 1024]
+    in_flight = [256, 64, 1024, 4096]
     wanted = {"many": 25}
 
     def title(self):

@@ -150,6 +150,9 @@ int faas_submit(struct faas_client *c, const struct faas_task *task, struct faas
  *
  * As faas_submit() for each; stops at the first that is not accepted and returns its error.
  *
+ * It waits for one trip to the dispatcher, and with a durable store for a commit of that one: who
+ * submits thousands of short tasks does so a thousand or more in a call.
+ *
  * Local: tasks before it are accepted, those after it were not looked at.
  *
  * With dispatchers several thousand tasks are on their way at a time.  When one is refused, no more
