@@ -40,8 +40,8 @@ static int fail(const char *what) {
 }
 
 /*
- * A task's payload is seen through a window that moves by a byte from one to the next.  If all were
- * the same, they would lie in one chain of the table where Redis's Lua keeps its strings.
+ * A task's payload is seen through a window that moves by a byte from one to the next: zeros, or
+ * the same bytes each time, compress and compare as no user's do.
  */
 static char payload[FAAS_PAYLOAD_MAX + WINDOWS];
 
