@@ -4,6 +4,7 @@ It checks no more than it needs: a peer of strangers should check every bound of
 """
 import msgpack
 
+VERSION = 2
 INLINE_MAX = 8192
 # number: name, the fields of the header, the fields of each item; as in the document
 TABLE = {
@@ -42,18 +43,39 @@ def encode(name, epoch, header=(), items=()):
             item.append([int(own), len(payload)])
             inline, large = (inline, large + [payload]) if own else (inline + payload, large)
         packed.append(item)
-    envelope = [1, NUMBERS[name], epoch, *header] + [packed] * bool(fields) + [[]] * (name in EXT)
+    envelope = [VERSION, NUMBERS[name], epoch, *header] + [packed] * bool(fields) + [[]] * (name in EXT)
     return [msgpack.packb(envelope)] + [inline] * bool(inline) + large
+
+
+def whole(fields, entries):
+    """The items, each as a dictionary, of what stands for them: rows are told by what differs"""
+    items = []
+    for entry in entries:
+        if isinstance(entry, int):  # so many follow, each with a payload like that of the one before
+            items += [following(items[-1], i) for i in range(1, entry + 1)]
+        elif fields[-1] == "payload" and len(entry) == 2:  # one follows, with another payload
+            items.append({**following(items[-1], 1), "payload": entry})
+        else:
+            items.append(dict(zip(fields, entry)))
+    return items
+
+
+def following(item, n):
+    low = (int.from_bytes(item["id"][8:], "big") + n) % 2**64
+    item = {**item, "id": item["id"][:8] + low.to_bytes(8, "big")}
+    if "fence" in item:
+        item["fence"] = [*item["fence"][:2], item["fence"][2] + n]
+    return item
 
 
 def decode(frames):
     """(name, epoch, header, items) of a message, what stands in both by name"""
     version, number, epoch, *rest = msgpack.unpackb(frames[0], unicode_errors="surrogateescape")
-    if version != 1 or number not in TABLE:
+    if version != VERSION or number not in TABLE:
         raise ValueError(f"version {version}, type {number}")
     name, header, fields = TABLE[number]
     n = len(header.split())
-    items = [dict(zip(fields.split(), item)) for item in rest[n]] if fields else []
+    items = whole(fields.split(), rest[n]) if fields else []
     rest_of_frames, at = list(frames[1:]), 0
     carried = [item for item in items if "payload" in item]
     inline = rest_of_frames.pop(0) if any(item["payload"][0] == 0 and item["payload"][1] for item in carried) else b""

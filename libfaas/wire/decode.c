@@ -4,8 +4,6 @@
  * in proportion to one, and a message either passes whole or is refused with a text that names the
  * type, the item and the field.  Keeps no state between messages.
  */
-#include "wire/msg.h"
-
 #include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
@@ -14,29 +12,7 @@
 #include <faas/error.h>
 
 #include "base/error.h"
-#include "wire/mp.h"
-#include "wire/table.h"
-
-#define SMALL_MAX 64 /* of a payload: what model/spec.c copies */
-
-struct decoder {
-        struct fa_mp_reader r;
-        struct fa_msg *m;
-        const struct fa_desc *d;
-        const char *what;      /* what was wrong, if not .r.what */
-        const char *field;     /* where: the name of a field or part */
-        int item;              /* where: number of the item, or -1 */
-        struct fa_slice named; /* a name that is valid: most items of a batch have the same */
-        /* Where the payload of each item is; the frames are looked at when all are known. */
-        struct place {
-                uint32_t kind, len;
-        } places[FA_BATCH_MAX];
-};
-
-static int bad(struct decoder *c, const char *what) {
-        c->what = what;
-        return FAAS_E_PROTO;
-}
+#include "wire/decode-private.h"
 
 static void *member(void *base, const struct fa_field *f) {
         return (char *)base + f->offset;
@@ -48,7 +24,7 @@ static inline int get_int(struct decoder *c, const struct fa_field *f, void *at)
         const uint64_t v = fa_mp_uint(&c->r);
 
         if (f->kind == FA_KIND_SET ? v > 63 || !(f->max >> v & 1) : v < f->min || v > f->max)
-                return bad(c, "out of bounds");
+                return fa_decode_bad(c, "out of bounds");
         if (f->kind == FA_KIND_U64)
                 *(uint64_t *)at = v;
         else if (f->kind == FA_KIND_U32)
@@ -62,7 +38,7 @@ static inline int get_i32(struct decoder *c, int32_t *at) {
         const int64_t v = fa_mp_int(&c->r);
 
         if (v < INT32_MIN || v > INT32_MAX)
-                return bad(c, "out of bounds");
+                return fa_decode_bad(c, "out of bounds");
         *at = (int32_t)v;
         return 0;
 }
@@ -71,7 +47,7 @@ static inline int get_id(struct decoder *c, struct faas_id *at) {
         const struct fa_slice s = fa_mp_bin(&c->r);
 
         if (s.len != sizeof(*at))
-                return bad(c, "not 16 bytes long");
+                return fa_decode_bad(c, "not 16 bytes long");
         memcpy(at, s.p, sizeof(*at));
         return 0;
 }
@@ -85,7 +61,7 @@ static inline int get_fence(struct decoder *c, struct fa_fence *at) {
         at->n = fa_mp_uint(&c->r);
         fa_mp_close(&c->r);
         if (gen > UINT32_MAX)
-                return bad(c, "generation out of bounds");
+                return fa_decode_bad(c, "generation out of bounds");
         at->gen = (uint32_t)gen;
         return 0;
 }
@@ -104,12 +80,12 @@ static inline int get_slice(struct decoder *c, const struct fa_field *f, struct 
 
         if (f->kind == FA_KIND_NAME) {
                 if (s.len == 0 ? f->min > 0 : !valid(c, s))
-                        return bad(c, "not a valid name");
+                        return fa_decode_bad(c, "not a valid name");
         } else if (f->kind == FA_KIND_DIGEST) {
                 if (s.len != 0 && s.len != f->max)
-                        return bad(c, "neither empty nor a digest");
+                        return fa_decode_bad(c, "neither empty nor a digest");
         } else if (s.len < f->min || s.len > f->max) {
-                return bad(c, "too long or too short");
+                return fa_decode_bad(c, "too long or too short");
         }
         *at = s;
         return 0;
@@ -120,7 +96,7 @@ static int get_names(struct decoder *c, const struct fa_field *f) {
         struct fa_slice *v;
 
         if (n > f->max)
-                return bad(c, "too many");
+                return fa_decode_bad(c, "too many");
         if (n > 0) {
                 v = malloc(n * sizeof(*v));
                 if (!v)
@@ -130,8 +106,9 @@ static int get_names(struct decoder *c, const struct fa_field *f) {
                         v[i] = fa_mp_str(&c->r);
                         if (f->kind == FA_KIND_NAMES ? !fa_name_valid(v[i])
                                                      : v[i].len < 1 || v[i].len > FA_ENDPOINT_MAX)
-                                return bad(c, f->kind == FA_KIND_NAMES ? "not a valid name"
-                                                                       : "not an endpoint");
+                                return fa_decode_bad(c, f->kind == FA_KIND_NAMES
+                                                                ? "not a valid name"
+                                                                : "not an endpoint");
                 }
                 c->m->n_names = n;
         }
@@ -143,7 +120,7 @@ static int get_values(struct decoder *c, const struct fa_field *f) {
         const uint32_t n = fa_mp_open(&c->r);
 
         if (n > f->max)
-                return bad(c, "too many");
+                return fa_decode_bad(c, "too many");
         if (n > 0) {
                 c->m->values = malloc(n * sizeof(*c->m->values));
                 if (!c->m->values)
@@ -160,24 +137,25 @@ static int get_blob(struct decoder *c, const struct fa_field *f, struct fa_blob 
         const struct fa_slice s = f->kind == FA_KIND_TEXT ? fa_mp_str(&c->r) : fa_mp_bin(&c->r);
 
         if (s.len > f->max)
-                return bad(c, "too long");
+                return fa_decode_bad(c, "too long");
         return s.len > 0 ? fa_blob_new(at, s.p, s.len) : 0;
 }
 
+/* Its array is open. */
 static inline int get_place(struct decoder *c, const struct fa_field *f) {
         uint64_t kind;
         uint64_t len;
 
-        fa_mp_open(&c->r);
         kind = fa_mp_uint(&c->r);
         len = fa_mp_uint(&c->r);
         fa_mp_close(&c->r);
         if (kind == FA_PAYLOAD_EXTERNAL)
-                return bad(c, "payloads in another place are reserved, not understood yet");
+                return fa_decode_bad(c,
+                                     "payloads in another place are reserved, not understood yet");
         if (kind >= _FA_PAYLOAD_N)
-                return bad(c, "unknown kind of payload");
+                return fa_decode_bad(c, "unknown kind of payload");
         if (len > f->max)
-                return bad(c, "longer than a payload may be");
+                return fa_decode_bad(c, "longer than a payload may be");
         c->places[c->item].kind = (uint32_t)kind;
         c->places[c->item].len = (uint32_t)len;
         return 0;
@@ -212,6 +190,7 @@ get_field(struct decoder *c, const struct fa_field *f, void *base) {
         case FA_KIND_BIN:
                 return get_blob(c, f, at);
         case FA_KIND_PAYLOAD:
+                fa_mp_open(&c->r);
                 return get_place(c, f);
         }
         return 0;
@@ -229,29 +208,108 @@ static int get_fields(struct decoder *c, const struct fa_field *f, void *base) {
         return 0;
 }
 
+static const struct fa_field *find(const struct fa_field *f, enum fa_kind kind) {
+        while (f->name && f->kind != kind)
+                f++;
+        return f->name ? f : NULL;
+}
+
+/* Room for another item, which is the one that errors name from here on. */
+static inline int begin_item(struct decoder *c) {
+        c->item = (int)c->m->n_items;
+        c->field = "item";
+        if (c->m->n_items == FA_BATCH_MAX)
+                return fa_decode_bad(c, "too many");
+        return c->m->n_items == c->m->cap_items ? fa_msg_grow(c->m) : 0;
+}
+
+/* An item that follows the last one: all is the same, but that its id and fence count on. */
+static inline int add_next(struct decoder *c, bool with_fence) {
+        struct fa_item *it;
+        uint64_t low;
+
+        if (c->m->n_items == 0)
+                return fa_decode_bad(c, "follows no other");
+        it = &c->m->items[c->m->n_items++];
+        *it = it[-1];
+        fa_blob_ref(it->text);
+        fa_blob_ref(it->log);
+        memcpy(&low, it->id.b + 8, sizeof(low));
+        low = htobe64(be64toh(low) + 1);
+        memcpy(it->id.b + 8, &low, sizeof(low));
+        if (with_fence)
+                it->fence.n++;
+        return 0;
+}
+
+/* A number: so many items that follow each other, with payloads of the same length. */
+static int get_count(struct decoder *c, bool with_fence) {
+        const uint64_t n = fa_mp_uint(&c->r);
+
+        c->item = (int)c->m->n_items;
+        c->field = "item";
+        if (n < 1 || n > FA_BATCH_MAX - c->m->n_items)
+                return fa_decode_bad(c, "a count out of bounds");
+        if (fa_msg_reserve(c->m, c->m->n_items + (uint32_t)n))
+                return -ENOMEM;
+        for (uint64_t i = 0; i < n; i++) {
+                int r = add_next(c, with_fence);
+
+                if (r)
+                        return r;
+                if (c->d->has_payload)
+                        c->places[c->item + i] = c->places[c->item + i - 1];
+        }
+        return 0;
+}
+
+/* An item as an array: of its fields, or, if it follows the last one, of its payload's only. */
+static int get_item(struct decoder *c, const struct fa_field *payload, bool with_fence) {
+        struct fa_item *it;
+        uint32_t n;
+        int r;
+
+        r = begin_item(c);
+        if (r)
+                return r;
+        n = fa_mp_open(&c->r);
+        if (c->r.what)
+                return FAAS_E_PROTO;
+        if (payload && n == FA_PLACE_FIELDS) {
+                r = add_next(c, with_fence);
+                return r ? r : get_place(c, payload);
+        }
+        it = fa_msg_add(c->m);
+        r = get_fields(c, c->d->item, it);
+        if (r)
+                return r;
+        if (c->d->has_outcome && !fa_outcome_agrees(it)) {
+                c->field = "failure";
+                return fa_decode_bad(c, "does not agree with the state");
+        }
+        fa_mp_close(&c->r); /* skips what a newer peer may have added */
+        return 0;
+}
+
 static int get_items(struct decoder *c) {
+        const struct fa_field *payload = find(c->d->item, FA_KIND_PAYLOAD);
+        const bool with_id = find(c->d->item, FA_KIND_ID) != NULL;
+        const bool with_fence = find(c->d->item, FA_KIND_FENCE) != NULL;
         const uint32_t n = fa_mp_open(&c->r);
         int r;
 
         c->field = "items";
         if (n > FA_BATCH_MAX)
-                return bad(c, "too many");
+                return fa_decode_bad(c, "too many");
         if (n > 0 && fa_msg_reserve(c->m, n))
                 return -ENOMEM;
         for (uint32_t i = 0; i < n; i++) {
-                struct fa_item *it = fa_msg_add(c->m);
-
-                c->item = (int)i;
-                c->field = "item";
-                fa_mp_open(&c->r);
-                r = get_fields(c, c->d->item, it);
+                if (with_id && fa_mp_at_uint(&c->r))
+                        r = get_count(c, with_fence);
+                else
+                        r = get_item(c, payload, with_fence);
                 if (r)
                         return r;
-                if (c->d->has_outcome && !fa_outcome_agrees(it)) {
-                        c->field = "failure";
-                        return bad(c, "does not agree with the state");
-                }
-                fa_mp_close(&c->r); /* skips what a newer peer may have added */
                 if (c->r.what)
                         return FAAS_E_PROTO;
         }
@@ -259,118 +317,6 @@ static int get_items(struct decoder *c) {
         c->field = "items";
         fa_mp_close(&c->r);
         return c->r.what ? FAAS_E_PROTO : 0;
-}
-
-/*
- * Small payloads are copied, also those that came in a frame of their own: a task may live for
- * hours, and a few bytes must not keep a whole buffer of the socket's alive for so long.
- */
-static int take_payload(struct fa_item *it, struct fa_blob *frame, size_t offset, size_t len) {
-        if (len == 0)
-                return 0;
-        if (len <= FA_INLINE_MAX || len != frame->len)
-                return fa_blob_new(&it->payload, frame->p + offset, len);
-        it->payload = fa_blob_ref(frame);
-        return 0;
-}
-
-/*
- * Tasks' small payloads are not kept for long: a dispatcher copies them (model/spec.c), a worker
- * has them until they have run.  So those of one message are in one piece of memory, which goes
- * with the last of them.  Results may be kept for an hour, each for itself.
- */
-struct small {
-        uint32_t *count; /* NULL: there is no such memory */
-        char *head;      /* of the next blob */
-        uint8_t *bytes;  /* of the next blob */
-};
-
-static bool is_small(const struct decoder *c, uint32_t i) {
-        return c->places[i].kind == FA_PAYLOAD_INLINE && c->places[i].len > 0 &&
-               c->places[i].len <= SMALL_MAX;
-}
-
-static int make_small(struct small *s, const struct decoder *c) {
-        const size_t heads = FA_MAX(sizeof(*s->count), _Alignof(struct fa_blob));
-        size_t n = 0;
-        size_t len = 0;
-
-        *s = (struct small){NULL, NULL, NULL};
-        if (c->m->type != FA_MSG_SUBMIT && c->m->type != FA_MSG_TASK)
-                return 0;
-        for (uint32_t i = 0; i < c->m->n_items; i++)
-                if (is_small(c, i)) {
-                        n++;
-                        len += c->places[i].len + 1; /* with a NUL */
-                }
-        if (n < 2)
-                return 0;
-        s->count = malloc(heads + n * FA_BLOB_INSIDE_SIZE + len);
-        if (!s->count)
-                return -ENOMEM;
-        *s->count = 0;
-        s->head = (char *)s->count + heads;
-        s->bytes = (uint8_t *)s->head + n * FA_BLOB_INSIDE_SIZE;
-        return 0;
-}
-
-static void take_small(struct small *s, struct fa_item *it, const uint8_t *p, size_t len) {
-        it->payload = (struct fa_blob *)(void *)s->head;
-        memcpy(s->bytes, p, len);
-        s->bytes[len] = '\0';
-        fa_blob_inside(it->payload, s->bytes, len, s->count);
-        ++*s->count;
-        s->head += FA_BLOB_INSIDE_SIZE;
-        s->bytes += len + 1;
-}
-
-static int take_own(struct decoder *c, struct fa_item *it, struct fa_blob *frame, size_t len) {
-        if (fa_blob_len(frame) != len)
-                return bad(c, "one is not as long as its item says");
-        return take_payload(it, frame, 0, len);
-}
-
-/* The lengths in the items must account for every frame and every byte. */
-static int get_payloads(struct decoder *c, const struct fa_frames *frames) {
-        struct fa_msg *m = c->m;
-        struct small small;
-        size_t n_own = 0;
-        size_t n_inline;
-        size_t sum = 0;
-        size_t own;
-        size_t offset = 0;
-        int r = 0;
-
-        c->field = "frames";
-        for (uint32_t i = 0; c->d->has_payload && i < m->n_items; i++) {
-                if (c->places[i].kind == FA_PAYLOAD_FRAME)
-                        n_own++;
-                else
-                        sum += c->places[i].len;
-        }
-        n_inline = sum > 0 ? 1 : 0;
-        if (frames->n != 1 + n_inline + n_own)
-                return bad(c, "their number is not what the items say");
-        if (n_inline > 0 && fa_blob_len(frames->v[1]) != sum)
-                return bad(c, "the shared frame is not as long as the items say");
-        own = 1 + n_inline;
-        r = make_small(&small, c);
-        for (uint32_t i = 0; c->d->has_payload && i < m->n_items && !r; i++) {
-                const size_t len = c->places[i].len;
-
-                if (c->places[i].kind == FA_PAYLOAD_FRAME) {
-                        r = take_own(c, &m->items[i], frames->v[own++], len);
-                } else if (small.count && is_small(c, i)) {
-                        take_small(&small, &m->items[i], frames->v[n_inline]->p + offset, len);
-                        offset += len;
-                } else {
-                        r = take_payload(&m->items[i], frames->v[n_inline], offset, len);
-                        offset += len;
-                }
-        }
-        if (small.count && *small.count == 0) /* it failed before the first of them */
-                free(small.count);
-        return r;
 }
 
 static int get_message(struct decoder *c, const struct fa_frames *frames) {
@@ -399,7 +345,7 @@ static int get_message(struct decoder *c, const struct fa_frames *frames) {
         }
         if (!fa_mp_done(&c->r))
                 return FAAS_E_PROTO;
-        return get_payloads(c, frames);
+        return fa_decode_payloads(c, frames);
 }
 
 /* Version, type and right: what must be known before anything else is believed. */

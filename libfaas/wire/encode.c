@@ -57,7 +57,7 @@ static inline void put_fence(struct fa_mp_writer *w, const struct fa_fence *fenc
 static inline void put_payload(struct fa_mp_writer *w, const struct fa_blob *b) {
         const size_t len = fa_blob_len(b);
 
-        fa_mp_put_array(w, 2);
+        fa_mp_put_array(w, FA_PLACE_FIELDS);
         fa_mp_put_uint(w, len <= FA_INLINE_MAX ? FA_PAYLOAD_INLINE : FA_PAYLOAD_FRAME);
         fa_mp_put_uint(w, len);
 }
@@ -143,35 +143,119 @@ put_fields(struct fa_mp_writer w, const struct fa_field *f, const void *base) {
         return w;
 }
 
-static void put_envelope(struct fa_mp_writer *w, const struct fa_msg *m, const struct fa_desc *d) {
-        const size_t n_item = count(d->item);
+/* How the items stand in the envelope: each whole, or by what differs from the one before it. */
+enum form {
+        WHOLE,
+        COUNTED, /* it follows the one before, with a payload as long: one more in a number */
+        FOLLOWS  /* it follows the one before, but for the length of its payload */
+};
 
+struct layout {
+        size_t size;      /* of the envelope, at most */
+        size_t n_entries; /* of its array of items */
+        uint8_t form[FA_BATCH_MAX];
+};
+
+static bool has(const struct fa_field *f, enum fa_kind kind) {
+        while (f->name && f->kind != kind)
+                f++;
+        return f->name != NULL;
+}
+
+static inline bool id_follows(const struct faas_id *a, const struct faas_id *b) {
+        uint64_t x[2];
+        uint64_t y[2];
+
+        memcpy(x, a->b, sizeof(x));
+        memcpy(y, b->b, sizeof(y));
+        return x[0] == y[0] && be64toh(y[1]) == be64toh(x[1]) + 1;
+}
+
+static inline bool fence_follows(const struct fa_fence *a, const struct fa_fence *b) {
+        return b->n == a->n + 1 && a->partition == b->partition && a->gen == b->gen;
+}
+
+/* Is all else but the payload the same?  Members that a type does not use are 0. */
+static inline bool is_like(const struct fa_item *a, const struct fa_item *b) {
+        return a->timeout_ms == b->timeout_ms && a->max_strikes == b->max_strikes &&
+               a->max_retries == b->max_retries && a->strikes == b->strikes && a->code == b->code &&
+               a->priority == b->priority && a->state == b->state && a->failure == b->failure &&
+               a->final == b->final && fa_blob_len(a->text) == 0 && fa_blob_len(b->text) == 0 &&
+               fa_blob_len(a->log) == 0 && fa_blob_len(b->log) == 0 &&
+               fa_slice_eq(a->function, b->function) && fa_slice_eq(a->queue, b->queue) &&
+               fa_slice_eq(a->digest, b->digest);
+}
+
+/* A batch has mostly tasks that were submitted in a row: ids and fences that count on, and nothing
+ * else that differs. */
+static void lay_out(struct layout *l, const struct fa_msg *m, const struct fa_desc *d) {
+        const bool with_fence = d->item && has(d->item, FA_KIND_FENCE);
+        const bool with_id = d->item && has(d->item, FA_KIND_ID);
+
+        for (uint32_t i = 0; i < m->n_items; i++) {
+                const struct fa_item *it = &m->items[i];
+
+                l->form[i] = WHOLE;
+                if (i > 0 && with_id && id_follows(&it[-1].id, &it->id) &&
+                    (!with_fence || fence_follows(&it[-1].fence, &it->fence)) &&
+                    is_like(&it[-1], it))
+                        l->form[i] = fa_blob_len(it[-1].payload) == fa_blob_len(it->payload)
+                                             ? COUNTED
+                                             : FOLLOWS;
+                if (l->form[i] != COUNTED || l->form[i - 1] != COUNTED)
+                        l->n_entries++;
+                l->size += l->form[i] == WHOLE ? fa_item_size(it) : FA_PLACE_SIZE;
+        }
+}
+
+static void put_items(struct fa_mp_writer *w,
+                      const struct fa_msg *m,
+                      const struct fa_desc *d,
+                      const struct layout *l) {
+        const size_t n_fields = count(d->item);
+
+        fa_mp_put_array(w, l->n_entries);
+        for (uint32_t i = 0, n = 0; i < m->n_items; i++) {
+                assert(!d->has_outcome || fa_outcome_agrees(&m->items[i]));
+                if (l->form[i] == COUNTED) {
+                        n++;
+                        if (i + 1 == m->n_items || l->form[i + 1] != COUNTED) {
+                                fa_mp_put_uint(w, n);
+                                n = 0;
+                        }
+                } else if (l->form[i] == FOLLOWS) {
+                        put_payload(w, m->items[i].payload);
+                } else {
+                        fa_mp_put_array(w, n_fields);
+                        *w = put_fields(*w, d->item, &m->items[i]);
+                }
+        }
+}
+
+static void put_envelope(struct fa_mp_writer *w,
+                         const struct fa_msg *m,
+                         const struct fa_desc *d,
+                         const struct layout *l) {
         fa_mp_put_array(w, 3 + count(d->header) + (d->item ? 1 : 0) + (d->has_ext ? 1 : 0));
         fa_mp_put_uint(w, FA_PROTOCOL_VERSION);
         fa_mp_put_uint(w, m->type);
         fa_mp_put_uint(w, m->epoch);
         *w = put_fields(*w, d->header, m);
-        if (d->item) {
-                fa_mp_put_array(w, m->n_items);
-                for (uint32_t i = 0; i < m->n_items; i++) {
-                        assert(!d->has_outcome || fa_outcome_agrees(&m->items[i]));
-                        fa_mp_put_array(w, n_item);
-                        *w = put_fields(*w, d->item, &m->items[i]);
-                }
-        }
+        if (d->item)
+                put_items(w, m, d, l);
         if (d->has_ext)
                 fa_mp_put_array(w, 0);
 }
 
-/* 0, or FAAS_E_LIMIT naming the item that is too large; *ret_size: the envelope at most. */
-static int measure(const struct fa_msg *m, size_t *ret_size) {
-        size_t size = FA_HEADER_SIZE + m->principal.len + m->text.len + (size_t)m->n_values * 9;
-
+/* 0, or FAAS_E_LIMIT naming the item that is too large. */
+static int measure(const struct fa_msg *m, const struct fa_desc *d, struct layout *l) {
+        l->n_entries = 0;
+        l->size = FA_HEADER_SIZE + m->principal.len + m->text.len + (size_t)m->n_values * 9;
         if (m->n_items > FA_BATCH_MAX)
                 return fa_error(FAAS_E_LIMIT, "%s: %u items, at most %d fit a message",
                                 fa_msg_name(m->type), m->n_items, FA_BATCH_MAX);
         for (uint32_t i = 0; i < m->n_names; i++)
-                size += 3 + m->names[i].len;
+                l->size += 3 + m->names[i].len;
         for (uint32_t i = 0; i < m->n_items; i++) {
                 const struct fa_item *it = &m->items[i];
 
@@ -182,9 +266,8 @@ static int measure(const struct fa_msg *m, size_t *ret_size) {
                                         "bytes is over the limit",
                                         fa_msg_name(m->type), i, fa_blob_len(it->payload),
                                         fa_blob_len(it->text), fa_blob_len(it->log));
-                size += fa_item_size(it);
         }
-        *ret_size = size;
+        lay_out(l, m, d);
         return 0;
 }
 
@@ -216,19 +299,20 @@ static int push_envelope(struct fa_frames *f, const struct fa_msg *m, const stru
         struct fa_mp_writer w;
         struct fa_blob *b;
         uint8_t *p;
-        size_t size = 0;
+        struct layout l; /* not zeroed: as large as a batch */
+        size_t size;
         int r;
 
-        r = measure(m, &size);
+        r = measure(m, d, &l);
         if (r)
                 return r;
         /* The bound is cheap and usually within the limit; if not, the writer finds out exactly. */
-        size = FA_MIN(size, (size_t)FA_ENVELOPE_MAX);
+        size = FA_MIN(l.size, (size_t)FA_ENVELOPE_MAX);
         r = push_used(f, 0, size, &b, &p);
         if (r)
                 return r;
         w = (struct fa_mp_writer){.p = p, .end = p + size};
-        put_envelope(&w, m, d);
+        put_envelope(&w, m, d, &l);
         if (w.full) {
                 assert(size == FA_ENVELOPE_MAX);
                 return fa_error(FAAS_E_LIMIT, "%s: the envelope of %u items passes %d bytes",

@@ -21,7 +21,7 @@
 #include "base/limits.h"
 #include "base/macros.h"
 
-#define FA_PROTOCOL_VERSION 1
+#define FA_PROTOCOL_VERSION 2
 
 enum fa_role { FA_ROLE_CLIENT, FA_ROLE_WORKER, FA_ROLE_DISPATCHER, _FA_ROLE_N };
 
@@ -221,6 +221,8 @@ static inline struct fa_item *fa_msg_add(struct fa_msg *m) {
  */
 #define FA_HEADER_SIZE 64 /* of any message, at most, less its texts, names and values */
 #define FA_ITEM_FIXED 64  /* of an item, at most, less its slices and blobs */
+#define FA_PLACE_FIELDS 2 /* of a payload: kind and length */
+#define FA_PLACE_SIZE 8   /* of these in the envelope, at most */
 #define FA_ENVELOPE_ROOM (FA_ENVELOPE_MAX - FA_HEADER_SIZE)
 
 static inline size_t fa_item_size(const struct fa_item *it) {

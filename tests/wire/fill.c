@@ -24,8 +24,7 @@ enum fa_role fill_sender(unsigned type) {
         return (enum fa_role)__builtin_ctz(d->senders);
 }
 
-/* Its upper bound, or something in the middle. */
-static void fill_field(const struct fa_field *f, void *base, bool max, unsigned k) {
+void fill_field(const struct fa_field *f, void *base, bool max, unsigned k) {
         static char names[FA_NAME_MAX + 1], text[FA_TEXT_MAX + 1];
         static const uint8_t digest[FA_DIGEST_LEN] = {1, 2, 3};
         void *at = (char *)base + f->offset;
@@ -116,4 +115,21 @@ struct fa_msg *filled(unsigned type, uint32_t n_items, bool max) {
                         it->failure = FAAS_FAILURE_CRASHED;
         }
         return m;
+}
+
+void fill_next(struct fa_msg *m, uint32_t i) {
+        struct fa_item *it = &m->items[i];
+
+        fa_blob_unref(it->text);
+        fa_blob_unref(it->log);
+        fa_blob_unref(it->payload);
+        *it = it[-1];
+        fa_blob_ref(it->text);
+        fa_blob_ref(it->log);
+        it->payload = blob_of(fa_blob_len(it->payload), 'f');
+        for (int k = 15; k >= 8 && ++it->id.b[k] == 0; k--)
+                ;
+        for (const struct fa_field *f = fa_desc_of(m->type)->item; f->name; f++)
+                if (f->kind == FA_KIND_FENCE)
+                        it->fence.n++;
 }

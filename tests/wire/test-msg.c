@@ -35,8 +35,9 @@ static bool same_blob(const struct fa_blob *a, const struct fa_blob *b) {
                memcmp(fa_blob_ptr(a), fa_blob_ptr(b), fa_blob_len(a)) == 0;
 }
 
-static void check_round_trip(unsigned type, uint32_t n_items, bool max) {
-        FA_CLEANUP(fa_msg_freep) struct fa_msg *m = filled(type, n_items, max);
+/* ret_len: of the envelope. */
+static void check_comes_back(const struct fa_msg *m, size_t *ret_len) {
+        const unsigned type = m->type;
         FA_CLEANUP(fa_msg_freep) struct fa_msg *back = NULL;
         FA_CLEANUP(fa_frames_deinit) struct fa_frames a = FA_FRAMES_NULL;
         FA_CLEANUP(fa_frames_deinit) struct fa_frames b = FA_FRAMES_NULL;
@@ -76,6 +77,14 @@ static void check_round_trip(unsigned type, uint32_t n_items, bool max) {
                 cr_assert(same_blob(x->text, y->text));
                 cr_assert(same_blob(x->log, y->log));
         }
+        *ret_len = fa_blob_len(a.v[0]);
+}
+
+static void check_round_trip(unsigned type, uint32_t n_items, bool max) {
+        FA_CLEANUP(fa_msg_freep) struct fa_msg *m = filled(type, n_items, max);
+        size_t len;
+
+        check_comes_back(m, &len);
 }
 
 Test(msg, every_type_comes_back_as_it_went) {
@@ -86,6 +95,93 @@ Test(msg, every_type_comes_back_as_it_went) {
                 check_round_trip(type, 1, false);
                 check_round_trip(type, 200, false);
                 check_round_trip(type, 3, true);
+        }
+}
+
+static bool has_rows(unsigned type) {
+        const struct fa_desc *d = fa_desc_of(type);
+
+        return d && d->item && d->item->kind == FA_KIND_ID;
+}
+
+Test(msg, items_that_follow_each_other_take_no_room) {
+        for (unsigned type = 1; type < _FA_MSG_N; type++) {
+                size_t len[2];
+
+                if (!has_rows(type))
+                        continue;
+                for (int row = 0; row < 2; row++) {
+                        FA_CLEANUP(fa_msg_freep) struct fa_msg *m = filled(type, 1, false);
+
+                        for (uint32_t i = 1; row && i < FA_BATCH_MAX; i++) {
+                                cr_assert(fa_msg_add(m));
+                                fill_next(m, i);
+                        }
+                        check_comes_back(m, &len[row]);
+                }
+                cr_assert_eq(len[1], len[0] + 2, "%s", fa_msg_name(type)); /* cc ff */
+        }
+}
+
+/* Whatever differs keeps an item out of a row. */
+Test(msg, an_item_that_differs_in_any_field_comes_back_as_it_was) {
+        for (unsigned type = 1; type < _FA_MSG_N; type++) {
+                const struct fa_field *f = has_rows(type) ? fa_desc_of(type)->item : NULL;
+                size_t len;
+
+                for (; f && f->name; f++) {
+                        FA_CLEANUP(fa_msg_freep) struct fa_msg *m = filled(type, 4, false);
+                        struct fa_item *it = &m->items[1];
+
+                        for (uint32_t i = 1; i < 4; i++)
+                                fill_next(m, i);
+                        if (f->kind == FA_KIND_PAYLOAD)
+                                fa_blob_unref(it->payload);
+                        fill_field(f, it, true, 0);
+                        if (fa_desc_of(type)->has_outcome)
+                                it->failure = it->state == FAAS_FAILED ? FAAS_FAILURE_LIMIT
+                                                                       : FAAS_FAILURE_NONE;
+                        check_comes_back(m, &len);
+                }
+        }
+}
+
+Test(msg, ids_and_fences_count_on_in_their_last_part_only) {
+        for (int what = 0; what < 3; what++) {
+                FA_CLEANUP(fa_msg_freep) struct fa_msg *m = filled(FA_MSG_ACK, 3, false);
+                size_t len;
+
+                fill_next(m, 1);
+                fill_next(m, 2);
+                m->items[2].id.b[7] ^= what == 0;
+                m->items[2].fence.gen += what == 1;
+                m->items[2].fence.partition += what == 2;
+                check_comes_back(m, &len);
+        }
+}
+
+Test(msg, rows_and_other_items_mix) {
+        unsigned seed = 1;
+
+        for (unsigned round = 0; round < 2000; round++) {
+                const unsigned type = 1 + (unsigned)rand_r(&seed) % (_FA_MSG_N - 1);
+
+                if (!has_rows(type))
+                        continue;
+                FA_CLEANUP(fa_msg_freep)
+                struct fa_msg *m = filled(type, 1 + (uint32_t)rand_r(&seed) % 40, false);
+                size_t len;
+                for (uint32_t i = 1; i < m->n_items; i++) {
+                        const int what = rand_r(&seed) % 8;
+
+                        if (what < 6)
+                                fill_next(m, i);
+                        if (what == 5 && fa_desc_of(type)->has_payload) {
+                                fa_blob_unref(m->items[i].payload);
+                                m->items[i].payload = blob_of((size_t)rand_r(&seed) % 9000, 'x');
+                        }
+                }
+                check_comes_back(m, &len);
         }
 }
 
@@ -312,7 +408,7 @@ Test(msg, another_version_is_told_with_both_numbers) {
         cr_assert_eq(fa_msg_decode(&m, &f, FA_ROLE_WORKER, &version), FAAS_E_VERSION);
         cr_assert_eq(version, 7);
         cr_assert_str_eq(faas_error_text(),
-                         "the peer speaks protocol version 7, this side version 1");
+                         "the peer speaks protocol version 7, this side version 2");
 }
 
 /* ---- damage --------------------------------------------------------------------------------- */
