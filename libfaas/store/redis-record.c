@@ -237,5 +237,5 @@ bool fa_rrec_same(struct fa_slice v, const struct fa_spec *spec) {
 }
 
 uint64_t fa_rrec_bucket(const struct faas_id *id) {
-        return get64(id->b) >> 16 >> 12; /* the first 48 bits are milliseconds */
+        return (get64(id->b) >> 16) / FA_RREC_BUCKET_MS; /* the first 48 bits are milliseconds */
 }

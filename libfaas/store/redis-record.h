@@ -31,5 +31,10 @@ uint64_t fa_rrec_partition(struct fa_slice bytes);
 /* Does a record of these bytes name what was submitted with this spec? */
 bool fa_rrec_same(struct fa_slice bytes, const struct fa_spec *spec);
 
-/* Which hash of records has it: docs/STORE.md. */
+/*
+ * Which hash of records has it: docs/STORE.md, and records_of() in common.lua.  A hash should fit
+ * the processor's cache, because each task is looked up in it six times; but tasks are written
+ * together only if they are in the same one.
+ */
+#define FA_RREC_BUCKET_MS 64
 uint64_t fa_rrec_bucket(const struct faas_id *id);

@@ -200,7 +200,7 @@ void rb_virtual_advance(struct bed *b, uint64_t ns) {
 void rb_virtual_restart(struct bed *b) {
         static unsigned n;
 
-        rb_do("EVAL %s 1 {%s}:meta 1 another-%u", fa_redis_lua_hello, rb_prefix(), n++);
+        rb_do("EVAL %s 1 {%s}:meta 2 another-%u", fa_redis_lua_hello, rb_prefix(), n++);
 }
 
 /* ---- real time ---- */
@@ -319,7 +319,7 @@ static const char books[] =
         "for k in pairs(keys) do local bucket = string.match(k, '^r:(%d+)$')\n"
         "  if bucket then for id, v in pairs(hash(k)) do\n"
         "    local a, b = struct.unpack('>I4I2', id)\n"
-        "    if num(math.floor((a * 65536 + b) / 4096)) ~= bucket then bad('bucket of', hex(id)) "
+        "    if num(math.floor((a * 65536 + b) / 64)) ~= bucket then bad('bucket of', hex(id)) "
         "end\n"
         "    local s = string.byte(v, 1)\n"
         "    if s == 255 and #v == 1 then have.tombs = have.tombs + 1; at[id] = 't'\n"

@@ -13,7 +13,7 @@
 
 const struct bed_ops bed_under_test = RB_VIRTUAL;
 
-#define BUCKET "r:418381824" /* of all ids of id_of() */
+#define BUCKET "r:26776436736" /* of all ids of id_of() */
 
 static uint64_t random_state = 88172645463325252u;
 

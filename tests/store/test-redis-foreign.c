@@ -36,7 +36,7 @@ static void expect_accepted(struct ep *e, struct fa_group *g, unsigned id) {
 }
 
 Test(redis_foreign, a_key_of_another_type_is_named) {
-        char keys[7][48] = {"meta", "live", "bad", "x:0", "t:0", "r:418381824"};
+        char keys[7][48] = {"meta", "live", "bad", "x:0", "t:0", "r:26776436736"};
         unsigned id = 1;
         struct bed b;
 
@@ -117,9 +117,9 @@ Test(redis_foreign, what_is_no_store_of_ours_is_left_alone) {
         struct bed b;
 
         rb_start();
-        rb_do("HSET {p}:meta v 2 epoch 5");
+        rb_do("HSET {p}:meta v 1 epoch 5");
         open_prefix(&b, "p", &usual);
-        rb_state(&b, FAAS_E_VERSION, "it has schema 2, expected 1");
+        rb_state(&b, FAAS_E_VERSION, "it has schema 1, expected 2");
         rb_do("DEL {p}:meta");
         rb_state(&b, 0, "");
         rb_close(&b);

@@ -212,11 +212,11 @@ function odd()
                 return nil
         end
 
-        -- The hash that has a task's record: one for each 4,096 ms of its id's time.
+        -- The hash that has a task's record: one for each 64 ms of its id's time.
         local bucket, bucket_key
         function r.records_of(id)
                 local a, b = struct.unpack('>I4I2', id)
-                local k = math.floor((a * 65536 + b) / 4096)
+                local k = math.floor((a * 65536 + b) / 64)
                 if k ~= bucket then
                         bucket, bucket_key = k, base .. 'r:' .. num(k)
                 end
