@@ -2,9 +2,10 @@
  * map.h - hash table with 16-byte keys that owns its elements: ids, and peers' numbers
  *
  * Open addressing with linear probing and backward-shift deletion (no tombstones, so a table that
- * lives for years does not rot); grown at 3/4, shrunk at 1/8 full.  The hash is seeded, because
- * ids come from clients.  Elements lie in pages, where an element costs its size and nothing more,
- * and stay where they are; a page that empties is given back.
+ * lives for years does not rot); grown at 3/4, shrunk at 1/8 full.  Ids in a row stand side by
+ * side, four by four (map.c).  The hash is seeded, because ids come from clients.  Elements lie in
+ * pages, where an element costs its size and nothing more, and stay where they are; a page that
+ * empties is given back.
  */
 #pragma once
 
