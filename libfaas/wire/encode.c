@@ -175,13 +175,19 @@ static inline bool fence_follows(const struct fa_fence *a, const struct fa_fence
         return b->n == a->n + 1 && a->partition == b->partition && a->gen == b->gen;
 }
 
+static inline bool blob_eq(const struct fa_blob *a, const struct fa_blob *b) {
+        const size_t len = fa_blob_len(a);
+
+        return len == fa_blob_len(b) &&
+               (len == 0 || memcmp(fa_blob_ptr(a), fa_blob_ptr(b), len) == 0);
+}
+
 /* Is all else but the payload the same?  Members that a type does not use are 0. */
 static inline bool is_like(const struct fa_item *a, const struct fa_item *b) {
         return a->timeout_ms == b->timeout_ms && a->max_strikes == b->max_strikes &&
                a->max_retries == b->max_retries && a->strikes == b->strikes && a->code == b->code &&
                a->priority == b->priority && a->state == b->state && a->failure == b->failure &&
-               a->final == b->final && fa_blob_len(a->text) == 0 && fa_blob_len(b->text) == 0 &&
-               fa_blob_len(a->log) == 0 && fa_blob_len(b->log) == 0 &&
+               a->final == b->final && blob_eq(a->text, b->text) && blob_eq(a->log, b->log) &&
                fa_slice_eq(a->function, b->function) && fa_slice_eq(a->queue, b->queue) &&
                fa_slice_eq(a->digest, b->digest);
 }
