@@ -58,7 +58,7 @@ static void wake(struct ring *r) {
         atomic_thread_fence(memory_order_seq_cst);
         if (atomic_load_explicit(&r->sleeps, memory_order_relaxed)) {
                 atomic_store(&r->sleeps, 0);
-                (void)syscall(SYS_futex, &r->head, FUTEX_WAKE, 1, NULL, NULL, 0);
+                (void)syscall(SYS_futex, &r->sleeps, FUTEX_WAKE, 1, NULL, NULL, 0);
         }
 }
 
@@ -95,7 +95,8 @@ static void ring_wait(struct ring *r) {
                 atomic_store(&r->sleeps, 1);
                 if (atomic_load(&r->head) != tail)
                         break;
-                (void)syscall(SYS_futex, &r->head, FUTEX_WAIT, tail, NULL, NULL, 0);
+                /* Not on .head: wake() may be late, and take a mark that was set since. */
+                (void)syscall(SYS_futex, &r->sleeps, FUTEX_WAIT, 1, NULL, NULL, 0);
         }
         atomic_store_explicit(&r->sleeps, 0, memory_order_relaxed);
 }

@@ -190,7 +190,7 @@ static int put_pending(struct fa_chan *c) {
 static void tell(struct fa_ring *r) {
         fa_ring_tell(r);
         if (fa_ring_wake_reader(r))
-                fa_channel_wake(&r->counts->head);
+                fa_channel_wake(&r->counts->reader_waits);
 }
 
 int fa_chan_flush(struct fa_chan *c) {
@@ -310,7 +310,7 @@ static void release(struct fa_chan *c) {
         c->released = r->pos;
         fa_ring_release(r);
         if (fa_ring_wake_writer(r))
-                fa_channel_wake(&r->counts->tail);
+                fa_channel_wake(&r->counts->writer_waits);
 }
 
 /* More of a result that comes in pieces. */

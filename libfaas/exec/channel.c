@@ -75,10 +75,16 @@ unsigned fa_channel_spins(void) {
         return UINT_MAX; /* FA_SPIN_NS ends it */
 }
 
-void fa_channel_sleep(_Atomic uint32_t *word, uint32_t value) {
-        (void)syscall(SYS_futex, word, FUTEX_WAIT, value, NULL, NULL, 0);
+void fa_channel_wait(_Atomic uint32_t *count, uint32_t seen, _Atomic uint32_t *mark) {
+        while (atomic_load(count) == seen) {
+                atomic_store(mark, 1);
+                atomic_thread_fence(memory_order_seq_cst);
+                if (atomic_load(count) == seen)
+                        (void)syscall(SYS_futex, mark, FUTEX_WAIT, 1, NULL, NULL, 0);
+        }
+        atomic_store_explicit(mark, 0, memory_order_relaxed);
 }
 
-void fa_channel_wake(_Atomic uint32_t *word) {
-        (void)syscall(SYS_futex, word, FUTEX_WAKE, 1, NULL, NULL, 0);
+void fa_channel_wake(_Atomic uint32_t *mark) {
+        (void)syscall(SYS_futex, mark, FUTEX_WAKE, 1, NULL, NULL, 0);
 }

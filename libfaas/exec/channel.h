@@ -26,7 +26,7 @@
  *
  * A frame that fits a ring is told as a whole; a longer one in pieces, as room comes.
  *
- * Wake-ups.  A slot sleeps on the count that it waits for: the host wakes it.  The host sleeps in
+ * Wake-ups.  A slot sleeps on its mark: the host takes it away and wakes it.  The host sleeps in
  * its epoll: a slot that finds the host's mark sends a byte to its bell, a socket of its own.  What
  * the bytes are says nothing, and their loss costs only the slot that broke it.
  *
@@ -46,7 +46,7 @@
 #include "base/limits.h"
 #include "exec/ring.h"
 
-#define FA_CHANNEL_VERSION 2u
+#define FA_CHANNEL_VERSION 3u
 #define FA_FRAME_LEN 16u
 
 /*
@@ -150,9 +150,16 @@ void fa_channel_unmap(struct fa_channel *c);
 /* How many looks at most, on the CPUs that this process may use. */
 unsigned fa_channel_spins(void);
 
-/* Sleeps while the word has this value, or shorter. */
-void fa_channel_sleep(_Atomic uint32_t *word, uint32_t value);
-void fa_channel_wake(_Atomic uint32_t *word);
+/*
+ * Sleeps until a count of a ring is another than was seen; mark: the one that tells the other side
+ * that it has to wake us.  It is slept on too: who moved the count may be slow to look at the mark,
+ * and take one that was set for the next count.  Whoever then slept on the count would not be woken
+ * for that any more.
+ */
+void fa_channel_wait(_Atomic uint32_t *count, uint32_t seen, _Atomic uint32_t *mark);
+
+/* Wakes who sleeps, after his mark was taken away. */
+void fa_channel_wake(_Atomic uint32_t *mark);
 
 #define FA_DEADLINE_EXPIRED UINT64_C(1)
 

@@ -9,7 +9,7 @@
  * Who finds nothing to do sets its mark (.reader_waits, .writer_waits), looks once more, and
  * sleeps; who has made something to do takes the mark away and wakes the other.  Between writing a
  * count and reading the mark stands a full barrier on both sides, so one of them sees the other.
- * How one is woken is the caller's business: a slot sleeps on the count it waits for (a futex), the
+ * How one is woken is the caller's business: a slot sleeps on its mark (a futex: channel.h), the
  * host in its epoll.
  */
 #pragma once

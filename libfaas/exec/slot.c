@@ -95,19 +95,8 @@ static void release(struct slot *s, bool sure) {
                 ring_bell(s);
 }
 
-/* Sleeps until the count is another; mark: so the host knows whom to wake. */
-static void sleep_on(_Atomic uint32_t *count, uint32_t seen, _Atomic uint32_t *mark) {
-        while (atomic_load(count) == seen) {
-                atomic_store(mark, 1);
-                atomic_thread_fence(memory_order_seq_cst);
-                if (atomic_load(count) == seen)
-                        fa_channel_sleep(count, seen);
-        }
-        atomic_store_explicit(mark, 0, memory_order_relaxed);
-}
-
 static void wait_tasks(const struct slot *s) {
-        sleep_on(&s->tasks.counts->head, s->tasks.pos, &s->tasks.counts->reader_waits);
+        fa_channel_wait(&s->tasks.counts->head, s->tasks.pos, &s->tasks.counts->reader_waits);
 }
 
 /* Between two tasks, after a brief look.  Not within a long one: who brings the rest of it is busy
@@ -131,8 +120,8 @@ static void wait_room(struct slot *s, uint32_t n) {
 
         while ((room = fa_ring_room(&s->results, n)) < n) {
                 flush(s);
-                sleep_on(&s->results.counts->tail, s->results.seen,
-                         &s->results.counts->writer_waits);
+                fa_channel_wait(&s->results.counts->tail, s->results.seen,
+                                &s->results.counts->writer_waits);
         }
         if (room > FA_RING_SIZE)
                 end(s->env, FA_SLOT_EXIT_MEMORY);

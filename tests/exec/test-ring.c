@@ -1,6 +1,7 @@
 /* test-ring.c - bytes through a ring: all come once and in order, whoever sleeps is woken */
 #undef NDEBUG
 #include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -26,16 +27,6 @@ static uint64_t random_next(uint64_t *x) {
         return *x >> 16;
 }
 
-static void sleep_on(_Atomic uint32_t *count, uint32_t seen, _Atomic uint32_t *mark) {
-        while (atomic_load(count) == seen) {
-                atomic_store(mark, 1);
-                atomic_thread_fence(memory_order_seq_cst);
-                if (atomic_load(count) == seen)
-                        fa_channel_sleep(count, seen);
-        }
-        atomic_store(mark, 0);
-}
-
 static void *write_all(void *arg) {
         struct fa_ring *r = arg;
         uint64_t x = 88172645463325252u;
@@ -48,11 +39,11 @@ static void *write_all(void *arg) {
                 for (uint32_t i = 0; i < n; i++)
                         bytes[i] = (uint8_t)((done + i) % 251);
                 while (fa_ring_room(r, n) < n)
-                        sleep_on(&r->counts->tail, r->seen, &r->counts->writer_waits);
+                        fa_channel_wait(&r->counts->tail, r->seen, &r->counts->writer_waits);
                 fa_ring_put(r, bytes, n);
                 fa_ring_tell(r);
                 if (fa_ring_wake_reader(r))
-                        fa_channel_wake(&r->counts->head);
+                        fa_channel_wake(&r->counts->reader_waits);
                 done += n;
         }
         return NULL;
@@ -72,7 +63,7 @@ Test(ring, all_bytes_come_once_and_in_order, .timeout = 60) {
                 uint32_t n = fa_ring_ready(r, 1);
 
                 if (n == 0) {
-                        sleep_on(&r->counts->head, r->pos, &r->counts->reader_waits);
+                        fa_channel_wait(&r->counts->head, r->pos, &r->counts->reader_waits);
                         continue;
                 }
                 cr_assert_leq(n, FA_RING_SIZE);
@@ -85,11 +76,40 @@ Test(ring, all_bytes_come_once_and_in_order, .timeout = 60) {
                 done += n;
                 fa_ring_release(r);
                 if (fa_ring_wake_writer(r))
-                        fa_channel_wake(&r->counts->tail);
+                        fa_channel_wake(&r->counts->writer_waits);
         }
         cr_assert_eq(pthread_join(thread, NULL), 0);
         fa_channel_unmap(&writer);
         fa_channel_unmap(&reader);
+}
+
+static _Atomic uint32_t count, mark;
+
+static void *wait_for_count(void *arg) {
+        fa_channel_wait(&count, 0, &mark);
+        return arg;
+}
+
+/*
+ * Who told an earlier count may be slow, and take the mark that was set since, before its owner
+ * sleeps.  Then the mark has to be set again, or the next count wakes nobody.
+ */
+Test(ring, a_mark_that_is_taken_too_early_loses_no_wake_up, .timeout = 60) {
+        pthread_t thread;
+
+        cr_assert_eq(pthread_create(&thread, NULL, wait_for_count, NULL), 0);
+        for (unsigned i = 0; i < 20000; i++) {
+                /* As early as can be; but there may be one processor only. */
+                for (unsigned k = 0; !atomic_exchange(&mark, 0); k++)
+                        if (k > 100)
+                                (void)sched_yield();
+                fa_channel_wake(&mark);
+        }
+        atomic_store(&count, 1);
+        while (!atomic_exchange(&mark, 0))
+                (void)sched_yield();
+        fa_channel_wake(&mark);
+        cr_assert_eq(pthread_join(thread, NULL), 0);
 }
 
 /* Beyond 4 GiB the counts begin anew. */
