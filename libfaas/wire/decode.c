@@ -208,12 +208,6 @@ static int get_fields(struct decoder *c, const struct fa_field *f, void *base) {
         return 0;
 }
 
-static const struct fa_field *find(const struct fa_field *f, enum fa_kind kind) {
-        while (f->name && f->kind != kind)
-                f++;
-        return f->name ? f : NULL;
-}
-
 /* Room for another item, which is the one that errors name from here on. */
 static inline int begin_item(struct decoder *c) {
         c->item = (int)c->m->n_items;
@@ -292,9 +286,9 @@ static int get_item(struct decoder *c, const struct fa_field *payload, bool with
 }
 
 static int get_items(struct decoder *c) {
-        const struct fa_field *payload = find(c->d->item, FA_KIND_PAYLOAD);
-        const bool with_id = find(c->d->item, FA_KIND_ID) != NULL;
-        const bool with_fence = find(c->d->item, FA_KIND_FENCE) != NULL;
+        const struct fa_field *payload = fa_field_find(c->d->item, FA_KIND_PAYLOAD);
+        const bool with_id = fa_field_find(c->d->item, FA_KIND_ID) != NULL;
+        const bool with_fence = fa_field_find(c->d->item, FA_KIND_FENCE) != NULL;
         const uint32_t n = fa_mp_open(&c->r);
         int r;
 

@@ -156,12 +156,6 @@ struct layout {
         uint8_t form[FA_BATCH_MAX];
 };
 
-static bool has(const struct fa_field *f, enum fa_kind kind) {
-        while (f->name && f->kind != kind)
-                f++;
-        return f->name != NULL;
-}
-
 static inline bool id_follows(const struct faas_id *a, const struct faas_id *b) {
         uint64_t x[2];
         uint64_t y[2];
@@ -195,8 +189,8 @@ static inline bool is_like(const struct fa_item *a, const struct fa_item *b) {
 /* A batch has mostly tasks that were submitted in a row: ids and fences that count on, and nothing
  * else that differs. */
 static void lay_out(struct layout *l, const struct fa_msg *m, const struct fa_desc *d) {
-        const bool with_fence = d->item && has(d->item, FA_KIND_FENCE);
-        const bool with_id = d->item && has(d->item, FA_KIND_ID);
+        const bool with_fence = fa_field_find(d->item, FA_KIND_FENCE) != NULL;
+        const bool with_id = fa_field_find(d->item, FA_KIND_ID) != NULL;
 
         for (uint32_t i = 0; i < m->n_items; i++) {
                 const struct fa_item *it = &m->items[i];

@@ -220,6 +220,13 @@ const struct fa_desc *fa_desc_of(unsigned type) {
         return &table[type];
 }
 
+const struct fa_field *fa_field_find(const struct fa_field *f, enum fa_kind kind) {
+        for (; f && f->name; f++)
+                if (f->kind == kind)
+                        return f;
+        return NULL;
+}
+
 bool fa_outcome_agrees(const struct fa_item *it) {
         if (it->state == FAAS_FAILED)
                 return it->failure != FAAS_FAILURE_NONE;

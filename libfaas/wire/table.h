@@ -52,5 +52,8 @@ struct fa_desc {
 /* NULL for a type that is unknown or only reserved. */
 const struct fa_desc *fa_desc_of(unsigned type);
 
+/* The first field of this kind in a list, or NULL. */
+const struct fa_field *fa_field_find(const struct fa_field *f, enum fa_kind kind);
+
 /* [state, failure] of an item: a failure has a reason, and only a failure. */
 bool fa_outcome_agrees(const struct fa_item *it);
