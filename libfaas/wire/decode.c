@@ -298,7 +298,7 @@ static int get_items(struct decoder *c) {
         if (n > 0 && fa_msg_reserve(c->m, n))
                 return -ENOMEM;
         for (uint32_t i = 0; i < n; i++) {
-                if (with_id && fa_mp_at_uint(&c->r))
+                if (with_id && fa_mp_at_int(&c->r))
                         r = get_count(c, with_fence);
                 else
                         r = get_item(c, payload, with_fence);

@@ -75,9 +75,10 @@ static inline bool fa_mp_has(const struct fa_mp_reader *r, size_t n) {
         return fa_likely((size_t)(r->end - r->p) >= n && r->left[r->depth] > 0);
 }
 
-/* Is the next value an unsigned integer, in one of the forms that are no signed one? */
-static inline bool fa_mp_at_uint(const struct fa_mp_reader *r) {
-        return r->p < r->end && (*r->p <= 0x7f || (*r->p >= 0xcc && *r->p <= 0xcf));
+/* Is the next value an integer, in whichever form? */
+static inline bool fa_mp_at_int(const struct fa_mp_reader *r) {
+        return r->p < r->end &&
+               (*r->p <= 0x7f || *r->p >= 0xe0 || (*r->p >= 0xcc && *r->p <= 0xd3));
 }
 
 static inline uint64_t fa_mp_uint(struct fa_mp_reader *r) {
