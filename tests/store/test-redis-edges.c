@@ -353,6 +353,25 @@ Test(redis_edges, collected_ids_go_a_minute_later_and_no_sooner) {
         bed_close(&b);
 }
 
+/* More are remembered than may be (262,144), or so it seems: the oldest go, however young, and no
+ * more of them than that. */
+Test(redis_edges, too_many_collected_ids_go_sooner) {
+        const unsigned over = 856; /* three blocks of 256, and some */
+        struct bed b;
+
+        bed_open(&b, NULL);
+        struct ep e = ep_start(&b, "a");
+        collect(&e, 1, 300);
+        b.ops->advance(&b, 30 * FA_NS_PER_S);
+        collect(&e, 301, 700);
+        rb_do("HSET {%s}:meta tombs %u", rb_prefix(), 262144 + over);
+        b.ops->advance(&b, 31 * FA_NS_PER_S);
+        for (unsigned id = 1; id <= 1000; id++)
+                cr_assert_eq(do_get(&b, id, NULL), id <= over ? FAAS_E_NOENT : FAAS_E_GONE, "%u",
+                             id);
+        bed_close(&b);
+}
+
 /* ---- what is left ---- */
 
 static void expect_only(const char *const patterns[], size_t n) {
