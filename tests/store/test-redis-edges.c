@@ -363,10 +363,10 @@ Test(redis_edges, too_many_collected_ids_go_sooner) {
         struct ep e = ep_start(&b, "a");
         collect(&e, 1, 300);
         b.ops->advance(&b, 30 * FA_NS_PER_S);
-        collect(&e, 301, 700);
+        collect(&e, 301, 900);
         rb_do("HSET {%s}:meta tombs %u", rb_prefix(), 262144 + over);
         b.ops->advance(&b, 31 * FA_NS_PER_S);
-        for (unsigned id = 1; id <= 1000; id++)
+        for (unsigned id = 1; id <= 1200; id++)
                 cr_assert_eq(do_get(&b, id, NULL), id <= over ? FAAS_E_NOENT : FAAS_E_GONE, "%u",
                              id);
         bed_close(&b);
