@@ -7,9 +7,9 @@ extern "C" {
 #endif
 
 #define FAAS_VERSION_MAJOR 0
-#define FAAS_VERSION_MINOR 7
+#define FAAS_VERSION_MINOR 8
 #define FAAS_VERSION_PATCH 0
-#define FAAS_VERSION_STRING "0.7.0"
+#define FAAS_VERSION_STRING "0.8.0"
 
 /**
  * faas_version() - the version of the library that is running

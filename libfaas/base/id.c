@@ -16,6 +16,7 @@
 #define HI_MASK UINT64_C(0xfff)
 #define LO_MASK ((UINT64_C(1) << 62) - 1)
 #define MS_MASK ((UINT64_C(1) << 48) - 1)
+#define IDS_PER_MS 1024u
 
 static uint64_t get_be64(const uint8_t p[8]) {
         uint64_t v = 0;
@@ -34,13 +35,19 @@ void fa_idgen_init(struct fa_idgen *g, const uint8_t seed[16]) {
         /* The top bit starts at 0, so that the counter has 2^73 steps before it, too, needs a
          * carry. */
         g->ms = 0;
+        g->n = 0;
         g->hi = get_be64(seed) & (HI_MASK >> 1);
         g->lo = get_be64(seed + 8) & LO_MASK;
 }
 
 void fa_idgen_next(struct fa_idgen *g, uint64_t wall_ms, struct faas_id *ret) {
-        if (wall_ms > g->ms)
+        if (wall_ms > g->ms) {
                 g->ms = wall_ms;
+                g->n = 0;
+        } else if (++g->n == IDS_PER_MS) {
+                g->ms++;
+                g->n = 0;
+        }
         g->lo = (g->lo + 1) & LO_MASK;
         if (g->lo == 0) {
                 g->hi = (g->hi + 1) & HI_MASK;

@@ -19,7 +19,7 @@
 #include "store/redis-private.h"
 #include "store/redis-scripts.h"
 
-#define SCHEMA "2"
+#define SCHEMA "3"
 #define REFUSALS_MAX 25 /* so often "not there": half a second.  Then it connects anew */
 #define OOM_LOG_NS (60 * FA_NS_PER_S) /* so often an operator is told of it */
 #define OOM_NS FA_NS_PER_S /* without memory: so long it is not asked whether it has some again */

@@ -49,6 +49,21 @@ Test(id, ids_grow_whatever_the_clock_does) {
         }
 }
 
+/* A store keeps what is of one time together: that must not be all that a clock that stands brings.
+ */
+Test(id, no_more_than_1024_have_one_time_where_the_clock_stands) {
+        struct fa_idgen g;
+        struct faas_id id;
+
+        fa_idgen_init(&g, seed);
+        for (unsigned i = 0; i < 10000; i++) {
+                fa_idgen_next(&g, 5000, &id);
+                check_layout(&id, 5000 + i / 1024);
+        }
+        fa_idgen_next(&g, 6000, &id);
+        check_layout(&id, 6000);
+}
+
 Test(id, a_full_counter_carries_into_the_time) {
         struct fa_idgen g = {.ms = 1000, .hi = 0xffe, .lo = (UINT64_C(1) << 62) - 2};
         struct faas_id last, id;

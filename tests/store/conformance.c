@@ -102,6 +102,8 @@ struct faas_id id_of(unsigned n) {
 
         for (int i = 0; i < 4; i++)
                 id.b[15 - i] = (unsigned char)(n >> 8 * i);
+        id.b[4] = (unsigned char)(n / ID_LATER >> 2); /* 64 ms each */
+        id.b[5] = (unsigned char)(n / ID_LATER << 6);
         return id;
 }
 

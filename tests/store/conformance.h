@@ -70,6 +70,7 @@ int ep_run(struct ep *e, struct fa_group *g);
 struct fa_group *group_again(const struct fa_group *g);
 
 /* Ids are small numbers here; the bytes of a task, and of a result, a string. */
+#define ID_LATER 1000000u /* with so much more an id is 64 ms younger */
 struct faas_id id_of(unsigned n);
 struct fa_spec *spec_of(const char *bytes);
 struct fa_blob *blob_of(const char *bytes);

@@ -200,7 +200,7 @@ void rb_virtual_advance(struct bed *b, uint64_t ns) {
 void rb_virtual_restart(struct bed *b) {
         static unsigned n;
 
-        rb_do("EVAL %s 1 {%s}:meta 2 another-%u", fa_redis_lua_hello, rb_prefix(), n++);
+        rb_do("EVAL %s 1 {%s}:meta 3 another-%u", fa_redis_lua_hello, rb_prefix(), n++);
 }
 
 /* ---- real time ---- */
@@ -294,90 +294,23 @@ void rb_bind_again(struct ep *e, uint64_t cursor) {
 
 /* ---- the books ---- */
 
-/* Written from docs/STORE.md, not from the scripts.  Answers what is wrong, a line each. */
-static const char books[] =
-        "local base = string.sub(KEYS[1], 1, -5)\n"
-        "local wrong, keys = {}, {}\n"
-        "local function bad(...) if #wrong < 20 then wrong[#wrong + 1] = table.concat({...}, ' ') "
-        "end end\n"
-        "local function hash(name) local t, a = {}, redis.call('HGETALL', base .. name)\n"
-        "  for i = 1, #a, 2 do t[a[i]] = a[i + 1] end return t end\n"
-        "local function num(x) return string.format('%.0f', x) end\n"
-        "local function hex(s) return (string.gsub(s, '.', function(c) return "
-        "string.format('%02x', string.byte(c)) end)) end\n"
-        "local function be8(text) local b = {0, 0, 0, 0, 0, 0, 0, 0}\n"
-        "  for d in string.gmatch(text, '%d') do local c = tonumber(d)\n"
-        "    for i = 8, 1, -1 do c = b[i] * 10 + c; b[i] = c % 256; c = math.floor(c / 256) end "
-        "end\n"
-        "  return string.char(unpack(b)) end\n"
-        "local m, live = hash('meta'), hash('live')\n"
-        "local function n(f) return tonumber(m[f] or 0) end\n"
-        "for _, k in ipairs(redis.call('KEYS', base .. '*')) do keys[string.sub(k, #base + 1)] = "
-        "true end\n"
-        "local have = {open = 0, obytes = 0, final = 0, fbytes = 0, tombs = 0}\n"
-        "local journal, xlive, at = {}, {}, {}\n"
-        "for k in pairs(keys) do local bucket = string.match(k, '^r:(%d+)$')\n"
-        "  if bucket then for id, v in pairs(hash(k)) do\n"
-        "    local a, b = struct.unpack('>I4I2', id)\n"
-        "    if num(math.floor((a * 65536 + b) / 64)) ~= bucket then bad('bucket of', hex(id)) "
-        "end\n"
-        "    local s = string.byte(v, 1)\n"
-        "    if s == 255 and #v == 1 then have.tombs = have.tombs + 1; at[id] = 't'\n"
-        "    elseif s == 0 then have.open = have.open + 1; have.obytes = have.obytes + #v + 100\n"
-        "      local part = string.sub(v, 2, 13); journal[part] = (journal[part] or 0) + 1; at[id] "
-        "= 'j' .. part\n"
-        "    elseif s == 2 or s == 3 or s == 4 then have.final = have.final + 1; have.fbytes = "
-        "have.fbytes + #v + 100\n"
-        "      local part = num(struct.unpack('>I4', string.sub(v, 10, 13)))\n"
-        "      xlive[part] = (xlive[part] or 0) + 1; at[id] = 'x' .. part\n"
-        "    else bad('record', hex(id)) end end end end\n"
-        "for f, v in pairs(have) do if n(f) ~= v then bad(f, 'is', m[f] or 'nil', 'but', num(v), "
-        "'are there') end end\n"
-        "local seen = {}\n"
-        "for k in pairs(keys) do\n"
-        "  local P, part = string.match(k, '^j:(%d+):(%d+)$')\n"
-        "  local log, number = string.match(k, '^([xt]):(%d+)$')\n"
-        "  if P then local e, place = redis.call('GET', base .. k), be8(P) .. struct.pack('>I4', "
-        "tonumber(part))\n"
-        "    local alive = journal[place] or 0\n"
-        "    if #e % 16 ~= 0 then bad(k, 'has', #e, 'bytes') end\n"
-        "    if tonumber(live[k] or 0) ~= alive then bad(k, 'live', live[k] or 'nil', 'but', "
-        "alive) end\n"
-        "    if alive == 0 and part ~= (m['s:' .. P] or '0') then bad(k, 'is empty, and there') "
-        "end\n"
-        "    if tonumber(part) < n('f:' .. P) and alive > 0 then bad(k, 'is before the first') "
-        "end\n"
-        "    for i = 1, #e, 16 do local id = string.sub(e, i, i + 15)\n"
-        "      if at[id] == 'j' .. place then if seen[id] then bad('twice in', k) end seen[id] = "
-        "true end end\n"
-        "  elseif log then local e, tail, head = redis.call('GET', base .. k), m[log .. 'tail'] or "
-        "'0', n(log .. 'head')\n"
-        "    local alive = log == 'x' and (xlive[number] or 0) or 0\n"
-        "    if #e % 24 ~= 0 then bad(k, 'has', #e, 'bytes') end\n"
-        "    if number == tail and #e / 24 ~= n(log .. 'n') then bad(k, 'has', #e / 24, 'entries, "
-        "not', n(log .. 'n')) end\n"
-        "    if log == 'x' and tonumber(live[k] or 0) ~= alive then bad(k, 'live', live[k] or "
-        "'nil', 'but', alive) end\n"
-        "    if number ~= tail and alive == 0 and (log == 'x' or tonumber(number) < head) then "
-        "bad(k, 'is done, and there') end\n"
-        "    for i = 1, #e, 24 do local id = string.sub(e, i, i + 15)\n"
-        "      if tonumber(number) > head or tonumber(number) == head and (i - 1) / 24 >= n(log .. "
-        "'at') then\n"
-        "        if log == 't' and at[id] == 't' or at[id] == 'x' .. number then seen[id] = true "
-        "end end end end end\n"
-        "for id, place in pairs(at) do if not seen[id] then bad(hex(id), 'is not where it "
-        "belongs:', string.sub(place, 1, 1)) end end\n"
-        "for k, v in pairs(live) do if not keys[k] then bad('live', k, v, 'has no key') end end\n"
-        "if redis.call('HLEN', base .. 'bad') > n('bad') then bad('more set aside than counted') "
-        "end\n"
-        "return wrong\n";
+/* What books.lua says. */
+static char *books(void) {
+        FILE *f = fopen(BOOKS_LUA, "r");
+        char *text = calloc(1, 65536);
+
+        cr_assert(f && text && fread(text, 1, 65535, f) > 0 && fclose(f) == 0, "%s", BOOKS_LUA);
+        return text;
+}
 
 void rb_books(const char *prefix) {
-        redisReply *r = rb_ask("EVAL %s 1 {%s}:meta", books, prefix);
+        char *lua = books();
+        redisReply *r = rb_ask("EVAL %s 1 {%s}:meta", lua, prefix);
 
         cr_assert_eq(r->type, REDIS_REPLY_ARRAY);
         for (size_t i = 0; i < r->elements; i++)
                 cr_log_error("books of %s: %s", prefix, r->element[i]->str);
+        free(lua);
         cr_assert_eq(r->elements, 0, "%s: %s", prefix, r->element[0]->str);
         freeReplyObject(r);
 }

@@ -311,67 +311,6 @@ Test(redis_edges, restored_tasks_are_all_loaded) {
         bed_close(&b);
 }
 
-/* ---- collected ids ---- */
-
-static void collect(struct ep *e, unsigned first, unsigned n) {
-        for (int what = 0; what < 3; what++) {
-                struct fa_group *g = ep_group(e);
-
-                for (unsigned id = first; id < first + n; id++) {
-                        if (what == 0)
-                                put_accept(g, e->epoch, id, "bytes");
-                        else if (what == 1)
-                                put_finish(g, e->epoch, id, "result");
-                        else
-                                put(g, FA_OP_FORGET, 0, id);
-                }
-                cr_assert_eq(ep_run(e, g), 0);
-                fa_group_free(g);
-        }
-}
-
-/* Some go as a block of the log, some each by its time, and the younger ones stay. */
-Test(redis_edges, collected_ids_go_a_minute_later_and_no_sooner) {
-        struct bed b;
-
-        bed_open(&b, NULL);
-        struct ep e = ep_start(&b, "a");
-        collect(&e, 1, 700);
-        b.ops->advance(&b, 30 * FA_NS_PER_S);
-        collect(&e, 1001, 700);
-        b.ops->advance(&b, 29 * FA_NS_PER_S);
-        for (unsigned id = 1; id <= 700; id++) {
-                cr_assert_eq(do_get(&b, id, NULL), FAAS_E_GONE);
-                cr_assert_eq(do_get(&b, 1000 + id, NULL), FAAS_E_GONE);
-        }
-        b.ops->advance(&b, 2 * FA_NS_PER_S);
-        for (unsigned id = 1; id <= 700; id++) {
-                cr_assert_eq(do_get(&b, id, NULL), FAAS_E_NOENT, "%u", id);
-                cr_assert_eq(do_get(&b, 1000 + id, NULL), FAAS_E_GONE, "%u", 1000 + id);
-        }
-        rb_books(rb_prefix());
-        bed_close(&b);
-}
-
-/* More are remembered than may be (262,144), or so it seems: the oldest go, however young, and no
- * more of them than that. */
-Test(redis_edges, too_many_collected_ids_go_sooner) {
-        const unsigned over = 856; /* three blocks of 256, and some */
-        struct bed b;
-
-        bed_open(&b, NULL);
-        struct ep e = ep_start(&b, "a");
-        collect(&e, 1, 300);
-        b.ops->advance(&b, 30 * FA_NS_PER_S);
-        collect(&e, 301, 900);
-        rb_do("HSET {%s}:meta tombs %u", rb_prefix(), 262144 + over);
-        b.ops->advance(&b, 31 * FA_NS_PER_S);
-        for (unsigned id = 1; id <= 1200; id++)
-                cr_assert_eq(do_get(&b, id, NULL), id <= over ? FAAS_E_NOENT : FAAS_E_GONE, "%u",
-                             id);
-        bed_close(&b);
-}
-
 /* ---- what is left ---- */
 
 static void expect_only(const char *const patterns[], size_t n) {

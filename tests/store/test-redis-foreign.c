@@ -119,7 +119,7 @@ Test(redis_foreign, what_is_no_store_of_ours_is_left_alone) {
         rb_start();
         rb_do("HSET {p}:meta v 1 epoch 5");
         open_prefix(&b, "p", &usual);
-        rb_state(&b, FAAS_E_VERSION, "it has schema 1, expected 2");
+        rb_state(&b, FAAS_E_VERSION, "it has schema 1, expected 3");
         rb_do("DEL {p}:meta");
         rb_state(&b, 0, "");
         rb_close(&b);
@@ -184,9 +184,9 @@ Test(redis_foreign, a_store_that_was_emptied_begins_anew) {
 
 /* As docs/STORE.md has them: a test of the documents looks that they do. */
 static const char *const rights[] = {
-        "+eval",  "+evalsha", "+script|load", "+info",    "+time",     "+type",
-        "+hget",  "+hset",    "+hmget",       "+hgetall", "+hdel",     "+hincrby",
-        "+hkeys", "+hlen",    "+append",      "+get",     "+getrange", "+unlink",
+        "+eval",    "+evalsha", "+script|load", "+info",     "+time",    "+type",  "+hget",
+        "+hset",    "+hmget",   "+hgetall",     "+hdel",     "+hincrby", "+hkeys", "+hlen",
+        "+hstrlen", "+append",  "+get",         "+getrange", "+unlink",
 };
 
 static void set_user(size_t without) {

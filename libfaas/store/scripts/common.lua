@@ -86,11 +86,15 @@ local function append(key, text, width)
         return len / width
 end
 
-local function log_collected(text, count)
+-- So many of a hash of records were collected now.  The hash itself counts those that are still to be
+-- remembered.
+local function log_collected(bucket, count, time)
         if c.tn >= LOG then
                 odd().rotate('t:', 'ttail', 'tn')
         end
-        c.tn, c.tombs = append(base .. 't:' .. num(c.ttail), text, 24), c.tombs + count
+        c.tn = append(base .. 't:' .. num(c.ttail), pack('>ddd', bucket, count, time), 24)
+        c.tombs = c.tombs + count
+        call('HINCRBY', base .. 'r:' .. num(bucket), 't', count)
 end
 
 -- Those of these counters, as HMGET answers them.
@@ -268,9 +272,29 @@ function odd()
                 c[tail], c[n] = c[tail] + 1, 0
         end
 
-        -- Walks a log from its oldest entry: each(id, time) says whether it is done with; if not, it ends.
+        -- The first part from this one on that has anything alive, and the last one.
+        function r.live_parts(kind, from)
+                local fields, first, last = call('HKEYS', LIVE), nil, 0
+                for i = 1, #fields do
+                        local part = sub(fields[i], 1, #kind) == kind and number(sub(fields[i], #kind + 1))
+                        if part then
+                                first = part >= from and math.min(first or part, part) or first
+                                last = math.max(last, part)
+                        end
+                end
+                return first, last
+        end
+
+        -- For its number is damaged.
+        function r.last_live(kind)
+                local _, last = r.live_parts(kind, 0)
+                return last
+        end
+
+        -- Walks a log from its oldest entry: each(entry, time) says whether it is done with; if not, it ends.
         -- Looks at max of them, and answers whether there may be more.  What has no possible time is no entry.
         function r.walk(kind, head, at, tail, max, each)
+                local missing = 0
                 while max > 0 do
                         local key = base .. kind .. num(c[head])
                         local part = call('GETRANGE', key, num(c[at] * 24), num((c[at] + math.min(max, 256)) * 24 - 1))
@@ -282,7 +306,10 @@ function odd()
                                 if kind == 't:' then
                                         r.drop(key)
                                 end
-                                c[head], c[at], max = c[head] + 1, 0, max - 1
+                                c[head], c[at], max, missing = c[head] + 1, 0, max - 1, missing + 1
+                                if missing > 1000 then -- or the number of the last one is wrong
+                                        c[head] = math.min(r.live_parts(kind, c[head]) or c[tail], c[tail])
+                                end
                         end
                         for i = 0, n - 1 do
                                 local id = sub(part, i * 24 + 1, i * 24 + 16)
@@ -298,7 +325,7 @@ function odd()
 
         -- Results go, oldest first, while more(time) says so; their ids are remembered as collected ones.
         function r.expire(now, max, more)
-                local gone = {}
+                local gone = {} -- how many of each hash
                 local rest = r.walk('x:', 'xhead', 'xat', 'xtail', max, function(id, time)
                         if not more(time) then
                                 return false
@@ -310,25 +337,14 @@ function odd()
                                 call('HSET', rkey, id, TOMB)
                                 c.final, c.fbytes = c.final - 1, c.fbytes - #v - RECORD
                                 unlive('x:', num(struct.unpack('>I4', sub(v, 10, 13))), 1)
-                                gone[#gone + 1] = id
+                                gone[bucket] = (gone[bucket] or 0) + 1
                         end
                         return true
                 end)
-                if #gone > 0 then
-                        log_collected(entries(gone, 1, #gone, now), #gone)
+                for b, n in pairs(gone) do
+                        log_collected(b, n, now)
                 end
                 return rest
-        end
-
-        -- The last part of a log or journal that has anything alive: for its number is damaged.
-        function r.last_live(kind)
-                local fields, last = call('HKEYS', LIVE), 0
-                for i = 1, #fields do
-                        if sub(fields[i], 1, #kind) == kind then
-                                last = math.max(last, number(sub(fields[i], #kind + 1)) or 0)
-                        end
-                end
-                return last
         end
 
         local others = {'xhead', 'xat', 'thead', 'tat', 'bad'}

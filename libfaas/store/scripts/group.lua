@@ -265,11 +265,8 @@ local function operation(letter)
                                 end
                         end
                         if k > 0 then
-                                local ids, from, count = ARGV, first, k / 2
-                                if r then -- not all of them
-                                        ids, from = odd().firsts(args, count), 1
-                                end
-                                log_collected(entries(ids, from, from + count - 1, now()), count)
+                                local count = k / 2
+                                log_collected(tonumber(bucket), count, now())
                                 call('HSET', rkey, unpack(args))
                                 c.final, c.fbytes = c.final - count, c.fbytes - bytes - count * RECORD
                                 for place, x in pairs(counts) do

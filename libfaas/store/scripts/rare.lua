@@ -246,7 +246,7 @@ if RARE or pending then
         -- Somebody may have emptied Redis while we were connected: then hello did not say it.
         local function put_schema()
                 if not call('HGET', M, 'v') then
-                        put('v', '2')
+                        put('v', '3')
                 end
         end
 
@@ -402,7 +402,7 @@ if RARE or pending then
                         end
                         keys[#keys + 1] = key
                 end
-                call('HSET', M, 'v', call('HGET', M, 'v') or '2') -- what Redis refuses without memory
+                call('HSET', M, 'v', call('HGET', M, 'v') or '3') -- what Redis refuses without memory
                 for _, key in ipairs(keys) do
                         drop(base .. key)
                         call('HDEL', LIVE, key)

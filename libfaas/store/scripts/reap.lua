@@ -7,7 +7,8 @@ local now = clock(ARGV[1])
 local ttl, keep, many, max = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 call('HLEN', LIVE) -- the type of what is written without being read first shows here
 counts_read(COUNTS, call('HMGET', M, unpack(COUNTS)))
-local walk, records_of = odd().walk, odd().records_of
+local walk = odd().walk
+local IDS = 8192 -- are forgotten at a time, some more or less
 
 local due
 local function wait(at)
@@ -18,66 +19,54 @@ local more = odd().expire(now, max, function(time)
         return now - time >= ttl or wait(time + ttl)
 end)
 
--- The ids that go, by the hash that has them: all of one go in one call.
+-- What is due to be forgotten, by the hash that has it.
 local gone = {}
-local lists = {} -- the same by the first six bytes of an id: its ms
-local function goes(id)
-        local ms = sub(id, 1, 6)
-        local ids = lists[ms]
-        if not ids then
-                local rkey = records_of(id)
-                ids = gone[rkey] or {n = 0}
-                gone[rkey], lists[ms] = ids, ids
-        end
-        local n = ids.n + 1
-        ids[n], ids.n = id, n
-end
-
--- Under load it is whole blocks of the log that go, because too many ids are remembered: then the times
--- need not be looked at.  Or the youngest of a block is old enough.
-local BLOCK = 256
-local function block()
-        local from = c.tat * 24
-        local part = call('GETRANGE', base .. 't:' .. num(c.thead), num(from), num(from + BLOCK * 24 - 1))
-        if #part < BLOCK * 24 then
+local ids = 0
+more = walk('t:', 'thead', 'tat', 'ttail', max, function(entry, time)
+        if ids >= IDS then
+                more = true
                 return false
-        elseif c.tombs - BLOCK < many then
-                local time = struct.unpack('>d', part, #part - 7)
-                if not (time > 0 and now - time >= keep) then
-                        return false
-                end
-        end
-        for place = 1, #part, 24 do
-                goes(sub(part, place, place + 15))
-        end
-        c.tat, c.tombs = c.tat + BLOCK, c.tombs - BLOCK
-        return true
-end
-
-while max >= BLOCK and block() do
-        max = max - BLOCK
-end
-more = walk('t:', 'thead', 'tat', 'ttail', max, function(id, time)
-        if now - time < keep and c.tombs <= many then
+        elseif now - time < keep and c.tombs <= many then
                 return wait(time + keep)
         end
-        goes(id)
-        c.tombs = c.tombs - 1
+        local bucket, n = struct.unpack('>dd', entry)
+        if bucket >= 0 and bucket < 1e15 and n > 0 and n < 1e9 then -- else somebody else wrote it
+                local rkey = base .. 'r:' .. num(bucket)
+                gone[rkey] = (gone[rkey] or 0) + n
+                ids, c.tombs = ids + n, math.max(c.tombs - n, 0)
+        end
         return true
 end) or more
 counts_write({})
-for rkey, ids in pairs(gone) do
-        for first = 1, ids.n, 1000 do
-                local last, tombs = math.min(first + 999, ids.n), {}
-                local got = call('HMGET', rkey, unpack(ids, first, last))
-                for i = first, last do
-                        -- Anything else is younger than this entry of the log, or this is none.
-                        if got[i - first + 1] == TOMB then
-                                tombs[#tombs + 1] = ids[i]
-                        end
+
+-- Of a hash that has tasks or results too, those go that were collected.  To find them all are looked at.
+local function forget(rkey)
+        local keys, tombs = call('HKEYS', rkey), {}
+        for i = 1, #keys do
+                if #keys[i] == 16 and call('HSTRLEN', rkey, keys[i]) == 1 then
+                        tombs[#tombs + 1] = keys[i]
                 end
-                if #tombs > 0 then
-                        call('HDEL', rkey, unpack(tombs))
+        end
+        for first = 1, #tombs, 1000 do
+                call('HDEL', rkey, unpack(tombs, first, math.min(first + 999, #tombs)))
+        end
+        call('HSET', rkey, 'd', 0)
+end
+
+for rkey, n in pairs(gone) do
+        local there = redis_pcall('HMGET', rkey, 't', 'd') -- nothing if somebody deleted it
+        if there[1] then
+                local left = math.max((number(there[1]) or 0) - n, 0)
+                local done = (number(there[2] or 0) or 0) + n
+                local len = call('HLEN', rkey) - (there[2] and 2 or 1)
+                if left == 0 and done == len then
+                        call('UNLINK', rkey)
+                else
+                        call('HSET', rkey, 't', num(left), 'd', num(done))
+                        -- A few may stay: it costs more to find them than to keep them.
+                        if left == 0 and done * 8 >= len then
+                                forget(rkey)
+                        end
                 end
         end
 end
