@@ -15,7 +15,9 @@
 #define GROUP_BYTES (2u << 20) /* four of them may be under way: 8 MiB */
 
 static size_t op_bytes(const struct fa_op *op) {
-        return (op->spec ? fa_blob_len(fa_spec_payload(op->spec)) : 0) +
+        const bool submits = op->spec && op->kind != FA_OP_FINISH;
+
+        return (submits ? fa_blob_len(fa_spec_payload(op->spec)) : 0) +
                fa_blob_len(op->outcome.payload) + fa_blob_len(op->outcome.text) +
                fa_blob_len(op->outcome.log);
 }

@@ -356,6 +356,8 @@ void fa_disp_finish(struct fa_disp *d,
         op->partition = fa_disp_part_of(d, t)->partition;
         op->fence = *fence;
         op->strikes = fa_disp_run_of(t)->strikes;
+        if (t->spec->place && !fa_disp_run_of(t)->strikes && !fa_disp_run_of(t)->retries)
+                op->spec = fa_spec_ref(t->spec); /* no REQUEUE was written */
         fa_outcome_ref(&op->outcome, o);
         fa_disp_task_move(d, t, TASK_FINISHING);
         fa_outcome_deinit(&fa_disp_run_of(t)->outcome);

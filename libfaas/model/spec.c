@@ -22,8 +22,8 @@ static char *put(char *to, const void *from, size_t len) {
 }
 
 int fa_spec_new(struct fa_spec **ret, const struct fa_item *it) {
-        const struct fa_spec_limits limits = {it->max_strikes, it->max_retries};
-        bool has_limits = limits.max_strikes || limits.max_retries;
+        const struct fa_spec_limits limits = {it->timeout_ms, it->max_strikes, it->max_retries};
+        bool has_limits = limits.timeout_ms || limits.max_strikes || limits.max_retries;
         size_t n = it->function.len + it->queue.len + it->digest.len + 2;
         size_t len = fa_blob_len(it->payload);
         bool inside = len > 0 && len <= FA_SPEC_INSIDE_MAX;
@@ -35,7 +35,6 @@ int fa_spec_new(struct fa_spec **ret, const struct fa_item *it) {
                 return -ENOMEM;
         *s = (struct fa_spec){
                 .refs = 1,
-                .timeout_ms = it->timeout_ms,
                 .priority = it->priority,
                 .function_len = (uint8_t)it->function.len,
                 .queue_len = (uint8_t)it->queue.len,
@@ -74,7 +73,7 @@ static size_t text_len(const struct fa_spec *s) {
 }
 
 struct fa_spec_limits fa_spec_limits(const struct fa_spec *s) {
-        struct fa_spec_limits limits = {0, 0};
+        struct fa_spec_limits limits = {0, 0, 0};
 
         if (s->has_limits)
                 memcpy(&limits, s->text + text_len(s), sizeof(limits));
@@ -89,7 +88,7 @@ bool fa_spec_equal(const struct fa_spec *a, const struct fa_spec *b) {
         const size_t len = fa_blob_len(pa);
 
         return a->function_len == b->function_len && a->queue_len == b->queue_len &&
-               a->digest_len == b->digest_len && a->timeout_ms == b->timeout_ms &&
+               a->digest_len == b->digest_len && la.timeout_ms == lb.timeout_ms &&
                la.max_strikes == lb.max_strikes && la.max_retries == lb.max_retries &&
                a->priority == b->priority && memcmp(a->text, b->text, text_len(a)) == 0 &&
                len == fa_blob_len(pb) &&
@@ -133,7 +132,7 @@ uint64_t fa_spec_hash(const struct fa_spec *s, uint64_t seed) {
 
         h = hash_word(h, (uint64_t)s->function_len << 24 | (uint64_t)s->queue_len << 16 |
                                  (uint64_t)s->digest_len << 8 | s->priority);
-        h = hash_word(h, (uint64_t)s->timeout_ms << 32 | limits.max_strikes);
+        h = hash_word(h, (uint64_t)limits.timeout_ms << 32 | limits.max_strikes);
         h = hash_word(h, limits.max_retries);
         h = hash_bytes(h, s->text, text_len(s));
         return hash_bytes(h, fa_blob_ptr(payload), fa_blob_len(payload));
@@ -157,7 +156,7 @@ void fa_spec_fill(struct fa_spec *s, struct fa_item *it) {
         it->queue = (struct fa_slice){p, s->queue_len};
         p += s->queue_len + 1;
         it->digest = (struct fa_slice){p, s->digest_len};
-        it->timeout_ms = s->timeout_ms;
+        it->timeout_ms = limits.timeout_ms;
         it->max_strikes = limits.max_strikes;
         it->max_retries = limits.max_retries;
         it->priority = s->priority;

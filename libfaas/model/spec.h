@@ -11,8 +11,8 @@
 #define FA_SPEC_INSIDE_MAX 64 /* bytes of a payload that is copied, not referred to */
 
 struct fa_spec {
-        uint32_t refs; /* first: a payload inside is counted here too */
-        uint32_t timeout_ms;
+        uint32_t refs;  /* first: a payload inside is counted here too */
+        uint32_t place; /* the store's own: where it has written this down; 0: not known */
         union {
                 struct fa_blob *blob;
                 uint64_t blob_inside[2]; /* the blob itself; its bytes follow */
@@ -27,8 +27,9 @@ struct fa_spec {
                                 of a payload inside */
 };
 
-/* How often it may fail. */
+/* How long it may take, and how often it may fail. */
 struct fa_spec_limits {
+        uint32_t timeout_ms;  /* 0: none */
         uint32_t max_strikes; /* 0: the dispatcher's default */
         uint32_t max_retries;
 };

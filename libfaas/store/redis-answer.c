@@ -15,6 +15,7 @@
 #include "store/redis-run.h"
 
 struct reader {
+        uint32_t *results;
         fa_rgroup_bad_fn *on_bad;
         void *arg;
 };
@@ -69,6 +70,11 @@ static bool may_be_told(const struct fa_op *op, long long r) {
 static bool may_tell_record(uint8_t kind) {
         return kind == FA_OP_ACCEPT || kind == FA_OP_FINISH || kind == FA_OP_RESTORE ||
                kind == FA_OP_GET;
+}
+
+/* Of a run of FINISHes that were not looked at. */
+static bool is_known(const struct fa_group *g, const struct fa_op *op, const redisReply *r) {
+        return is_string(r) && fa_rgroup_known(g, op);
 }
 
 static bool is_run(const struct fa_op *ops, size_t n, const redisReply *r) {
@@ -160,9 +166,20 @@ static void read_record(const struct reader *rd, struct fa_op *op, const redisRe
 }
 
 /* 0: all of them; else one for each. */
-static void read_run(const struct reader *rd, struct fa_op *ops, size_t n, const redisReply *r) {
-        if (r->type == REDIS_REPLY_INTEGER)
+static void read_run(const struct reader *rd,
+                     struct fa_op *ops,
+                     size_t n,
+                     const redisReply *r,
+                     uint32_t place) {
+        if (is_string(r)) {
+                *rd->results = (uint32_t)number_of(r);
                 return;
+        }
+        if (r->type == REDIS_REPLY_INTEGER) {
+                for (size_t i = 0; i < n && ops->kind == FA_OP_ACCEPT; i++)
+                        ops[i].spec->place = place;
+                return;
+        }
         for (size_t i = 0; i < n; i++) {
                 const redisReply *one = r->element[i];
                 if (one->type == REDIS_REPLY_STRING)
@@ -287,9 +304,12 @@ static bool is_answer(const struct fa_group *g, const redisReply *reply) {
 
         for (size_t i = 0; i < g->n; i = end, run++) {
                 end = fa_rgroup_run_end(g, i);
-                if (run >= reply->elements ||
-                    !(alone(g->ops[i].kind) ? is_single(&g->ops[i], reply->element[run])
-                                            : is_run(&g->ops[i], end - i, reply->element[run])))
+                if (run >= reply->elements)
+                        return false;
+                const struct redisReply *r = reply->element[run];
+                if (!(alone(g->ops[i].kind)
+                              ? is_single(&g->ops[i], r)
+                              : is_run(&g->ops[i], end - i, r) || is_known(g, &g->ops[i], r)))
                         return false;
         }
         return true;
@@ -297,9 +317,10 @@ static bool is_answer(const struct fa_group *g, const redisReply *reply) {
 
 int fa_rgroup_read(struct fa_group *g,
                    const redisReply *reply,
+                   uint32_t *results,
                    fa_rgroup_bad_fn *on_bad,
                    void *arg) {
-        const struct reader rd = {on_bad, arg};
+        const struct reader rd = {results, on_bad, arg};
         size_t run = 1;
         size_t end;
 
@@ -311,7 +332,7 @@ int fa_rgroup_read(struct fa_group *g,
                 if (alone(g->ops[i].kind))
                         read_single(&rd, &g->ops[i], reply->element[run]);
                 else
-                        read_run(&rd, &g->ops[i], end - i, reply->element[run]);
+                        read_run(&rd, &g->ops[i], end - i, reply->element[run], (uint32_t)g->mark);
         }
         return 0;
 }

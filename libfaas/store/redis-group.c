@@ -28,10 +28,16 @@ static bool batched(uint8_t kind) {
                kind == FA_OP_GET || kind == FA_OP_HINT;
 }
 
-static bool fits(const struct fa_op *a, const struct fa_op *b) {
+static bool ends_like(const struct fa_group *g, const struct fa_op *a, const struct fa_op *b) {
+        return a->outcome.status == b->outcome.status &&
+               fa_rgroup_known(g, a) == fa_rgroup_known(g, b) &&
+               (!fa_rgroup_known(g, a) || a->spec->place == b->spec->place);
+}
+
+static bool fits(const struct fa_group *g, const struct fa_op *a, const struct fa_op *b) {
         return a->kind == b->kind && a->partition == b->partition &&
                fa_rrec_bucket(&a->id) == fa_rrec_bucket(&b->id) &&
-               (a->kind != FA_OP_FINISH || a->outcome.status == b->outcome.status);
+               (a->kind != FA_OP_FINISH || ends_like(g, a, b));
 }
 
 /* false: the id is there already.  Places hold numbers of operations, from 1. */
@@ -55,11 +61,11 @@ size_t fa_rgroup_run_end(const struct fa_group *g, size_t first) {
         uint16_t seen[SEEN];
         size_t i = first + 1;
 
-        if (!batched(g->ops[first].kind) || i == g->n || !fits(&g->ops[first], &g->ops[i]))
+        if (!batched(g->ops[first].kind) || i == g->n || !fits(g, &g->ops[first], &g->ops[i]))
                 return i;
         memset(seen, 0, sizeof(seen));
         (void)seen_add(g, first, seen, first);
-        while (i < g->n && i - first < RUN_MAX && fits(&g->ops[first], &g->ops[i]) &&
+        while (i < g->n && i - first < RUN_MAX && fits(g, &g->ops[first], &g->ops[i]) &&
                seen_add(g, first, seen, i))
                 i++;
         return i;
@@ -174,6 +180,32 @@ static void put_run_head(struct fa_buf *out, const struct fa_op *op, const struc
         }
 }
 
+/* All of one part of the journal.  Where the results will stand is a guess; the script mends it. */
+static void
+put_known(struct fa_buf *out, const struct fa_op *ops, size_t n, const struct fa_rcall *call) {
+        size_t before = 0;
+        size_t after = 0;
+
+        for (size_t i = 0; i < n; i++) {
+                before += fa_rrec_open_len(ops[i].spec);
+                after += fa_rrec_final_len(&ops[i].outcome);
+        }
+        fa_redis_put_str(out, "K");
+        fa_redis_put_u64(out, ops->partition);
+        fa_redis_put_u64(out, fa_rrec_bucket(&ops->id));
+        put_binary(out, ops->spec->place, 4);
+        put_binary(out, call->results, 4);
+        fa_redis_put_u64(out, before);
+        fa_redis_put_u64(out, after);
+        fa_redis_put_u64(out, n);
+        for (size_t i = 0; i < n; i++) {
+                put_id(out, &ops[i].id);
+                fa_redis_begin_bulk(out, fa_rrec_final_len(&ops[i].outcome));
+                fa_rrec_final(out, &ops[i], call->results);
+                fa_redis_end_bulk(out);
+        }
+}
+
 static void
 put_run(struct fa_buf *out, const struct fa_op *ops, size_t n, const struct fa_rcall *call) {
         size_t bytes = 0;
@@ -281,11 +313,11 @@ static void put_single(struct fa_buf *out, const struct fa_op *op) {
 }
 
 /* How many arguments a run of n operations has. */
-static size_t n_args(const struct fa_op *op, size_t n) {
+static size_t n_args(const struct fa_group *g, const struct fa_op *op, size_t n) {
         switch (op->kind) {
         case FA_OP_ACCEPT:
         case FA_OP_FINISH:
-                return 6 + 2 * n;
+                return (fa_rgroup_known(g, op) ? 8 : 6) + 2 * n;
         case FA_OP_HINT:
                 return 4 + n;
         case FA_OP_GET:
@@ -327,7 +359,7 @@ void fa_rgroup_write(struct fa_buf *out, const struct fa_group *g, const struct 
         n += parts.n;
         for (size_t i = 0; i < g->n; i = end) {
                 end = fa_rgroup_run_end(g, i);
-                n += n_args(&g->ops[i], end - i);
+                n += n_args(g, &g->ops[i], end - i);
         }
         fa_redis_put_array(out, n);
         fa_redis_put_str(out, "EVALSHA");
@@ -347,7 +379,9 @@ void fa_rgroup_write(struct fa_buf *out, const struct fa_group *g, const struct 
         fa_buf_put(out, parts.args.p, parts.args.len);
         for (size_t i = 0; i < g->n; i = end) {
                 end = fa_rgroup_run_end(g, i);
-                if (batched(g->ops[i].kind))
+                if (fa_rgroup_known(g, &g->ops[i]))
+                        put_known(out, &g->ops[i], end - i, call);
+                else if (batched(g->ops[i].kind))
                         put_run(out, &g->ops[i], end - i, call);
                 else
                         put_single(out, &g->ops[i]);

@@ -17,9 +17,10 @@ struct fa_rcall {
         const char *sha;  /* of the script */
         const char *meta; /* the name of the key {prefix}:meta */
         const struct fa_store_cfg *cfg;
-        uint64_t now_ns; /* 0: the server's clock counts */
-        bool refuse;     /* Redis has no memory: new tasks are refused, all else goes on */
-        uint32_t part;   /* of the journal, where this group's tasks are written down */
+        uint64_t now_ns;  /* 0: the server's clock counts */
+        bool refuse;      /* Redis has no memory: new tasks are refused, all else goes on */
+        uint32_t part;    /* of the journal, where this group's tasks are written down */
+        uint32_t results; /* of the log of results, where they probably go */
 };
 
 void fa_rgroup_write(struct fa_buf *out, const struct fa_group *g, const struct fa_rcall *call);
@@ -30,10 +31,12 @@ size_t fa_rgroup_accepts(const struct fa_group *g);
 typedef void fa_rgroup_bad_fn(void *arg, const struct faas_id *id, struct fa_slice record);
 
 /*
- * Fills in the answers.  on_bad is called for each record that makes no sense.  0; FAAS_E_PROTO:
- * this is no answer of the script's, and the group is as it was.
+ * Fills in the answers.  on_bad is called for each record that makes no sense; *results becomes the
+ * part of the log of results that is written, if it says so.  0; FAAS_E_PROTO: this is no answer of
+ * the script's, and the group is as it was.
  */
 int fa_rgroup_read(struct fa_group *g,
                    const struct redisReply *reply,
+                   uint32_t *results,
                    fa_rgroup_bad_fn *on_bad,
                    void *arg);

@@ -59,6 +59,7 @@ struct redis_store {
         bool again;            /* an ordinary group was told "not now", and none has run since */
         unsigned refusals;     /* one after the other */
         uint32_t part, part_n; /* of the home partition's journal, and how many are in it */
+        uint32_t results;      /* part of the log of results, as it was last told */
         struct bad bad[FA_REDIS_BAD_MAX];
         unsigned n_bad;
         struct fa_log_rate log_bad;

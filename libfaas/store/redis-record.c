@@ -108,7 +108,7 @@ void fa_rrec_open(struct fa_buf *b, const struct fa_op *op, uint32_t part) {
         p = put64(p, op->kind == FA_OP_RESTORE ? op->fence.n : 0);
         p = put32(p, op->kind == FA_OP_RESTORE ? op->strikes : 0);
         p = put64(p, op->client);
-        p = put32(p, s->timeout_ms);
+        p = put32(p, limits.timeout_ms);
         p = put32(p, limits.max_strikes);
         p = put32(p, limits.max_retries);
         p = put8(p, s->priority);
@@ -144,6 +144,24 @@ void fa_rrec_result(struct fa_buf *b, const struct fa_op *op) {
         p = put_bytes(p, fa_blob_ptr(o->log), fa_blob_len(o->log));
         put_bytes(p, fa_blob_ptr(o->payload), fa_blob_len(o->payload));
         b->len += len;
+}
+
+size_t fa_rrec_final_len(const struct fa_outcome *o) {
+        return STRIKES + fa_rrec_result_len(o);
+}
+
+void fa_rrec_final(struct fa_buf *b, const struct fa_op *op, uint32_t part) {
+        uint8_t *p = fa_buf_room(b, STRIKES);
+
+        if (!p)
+                return;
+        memset(p, 0, STRIKES); /* no hint, no retries, no strike */
+        put8(p + STATE, op->outcome.status);
+        put64(p + PARTITION, op->partition);
+        put32(p + PART, part);
+        put64(p + HASH, fa_spec_hash(op->spec, 0));
+        b->len += STRIKES;
+        fa_rrec_result(b, op);
 }
 
 static int read_open(struct fa_record *r, struct fa_slice v) {

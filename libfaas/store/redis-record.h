@@ -18,9 +18,14 @@ void fa_rrec_open(struct fa_buf *b, const struct fa_op *op, uint32_t part);
 /* FINISH, RESTORE of a final: strikes, fence and result; the script adds what stands before. */
 void fa_rrec_result(struct fa_buf *b, const struct fa_op *op);
 
+/* FINISH with its spec, of a task that was never requeued: the whole record; part: of the log of
+ * results. */
+void fa_rrec_final(struct fa_buf *b, const struct fa_op *op, uint32_t part);
+
 /* How long that is. */
 size_t fa_rrec_open_len(const struct fa_spec *spec);
 size_t fa_rrec_result_len(const struct fa_outcome *o);
+size_t fa_rrec_final_len(const struct fa_outcome *o);
 
 /* Reads one.  0: *ret holds references; FAAS_E_PROTO: it is damaged; -ENOMEM. */
 int fa_rrec_read(struct fa_record *ret, const struct faas_id *id, struct fa_slice bytes);

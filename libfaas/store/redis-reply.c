@@ -265,7 +265,7 @@ static void warn_of_loss(struct redis_store *s) {
 
 static void
 on_group(struct redis_store *s, struct fa_group *g, const redisReply *r, uint64_t now_ns) {
-        if (fa_rgroup_read(g, r, on_bad, s)) {
+        if (fa_rgroup_read(g, r, &s->results, on_bad, s)) {
                 fa_redis_wait_add(s, g);
                 fa_redis_give_up(s, FAAS_E_UNAVAILABLE, "it gave no sense as answer to a group",
                                  now_ns);

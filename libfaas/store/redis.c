@@ -19,6 +19,7 @@
 #include "base/macros.h"
 #include "store/redis-group.h"
 #include "store/redis-private.h"
+#include "store/redis-run.h"
 
 #define PART_TASKS 4096u              /* of one part of a journal: 64 KiB */
 #define SILENCE_NS (15 * FA_NS_PER_S) /* of an answer that is due: the way to it may be dead */
@@ -116,6 +117,11 @@ static uint64_t script_time(const struct redis_store *s) {
 
 static void send_group(struct redis_store *s, struct fa_group *g, uint64_t now_ns) {
         bool oom = now_ns < s->oom_until_ns;
+
+        /* That it was not answered does not say that nothing of it was done. */
+        if (g->mark & FA_RGROUP_SENT)
+                g->mark |= FA_RGROUP_AGAIN;
+        g->mark |= FA_RGROUP_SENT;
         const struct fa_rcall call = {
                 .sha = s->sha[oom ? GROUP_OOM : GROUP],
                 .meta = s->meta,
@@ -123,6 +129,7 @@ static void send_group(struct redis_store *s, struct fa_group *g, uint64_t now_n
                 .now_ns = script_time(s),
                 .refuse = oom,
                 .part = (uint32_t)g->mark,
+                .results = s->results,
         };
 
         fa_rgroup_write(fa_redis_conn_out(s->conn), g, &call);
@@ -286,6 +293,9 @@ static void redis_apply(struct fa_store *store, struct fa_group *g, uint64_t now
         struct redis_store *s = of(store);
 
         mark(s, g);
+        for (size_t i = 0; i < g->n; i++)
+                if (g->ops[i].kind == FA_OP_RESTORE)
+                        g->ops[i].spec->place = 0; /* it may be written elsewhere */
         fa_redis_wait_add(s, g);
 }
 

@@ -218,3 +218,67 @@ Test(disp_store, what_another_connection_of_its_worker_brings_is_hinted_too) {
         cr_assert(hinted(task));
         bench_end(&b);
 }
+
+/* The next group with an op of this kind, which is *ret; all before it run.  The store has written
+ * the tasks down here. */
+static struct fa_group *run_to(enum fa_op_kind kind, uint32_t place, const struct fa_op **ret) {
+        struct fa_event ev = {.kind = FA_EV_GROUP};
+
+        for (*ret = NULL;; fa_group_free(ev.group)) {
+                ev.group = fa_disp_group(b.d);
+                cr_assert(ev.group, "no such op");
+                for (size_t i = 0; i < ev.group->n; i++) {
+                        const struct fa_op *op = &ev.group->ops[i];
+                        if (op->kind == kind && !*ret)
+                                *ret = op;
+                        if (op->kind == FA_OP_ACCEPT)
+                                op->spec->place = place;
+                }
+                fa_memory_run(b.store, ev.group, b.now_ns);
+                cr_assert_eq(fa_disp_input(b.d, &ev, b.now_ns), 0);
+                bench_settle(&b);
+                if (*ret)
+                        return ev.group;
+        }
+}
+
+/* A task of one retry is submitted, fails so often, and ends: does its end name the spec? */
+static bool end_names_spec(uint8_t id, uint32_t place, unsigned fails) {
+        struct fa_item it = {.id = {{id}}, .function = {(const uint8_t *)"f", 1}, .max_retries = 1};
+        struct fa_msg m = {.type = FA_MSG_SUBMIT, .items = &it, .n_items = 1};
+        const struct fa_op *op;
+
+        bench_say(&b, CLIENT, &m);
+        fa_group_free(run_to(FA_OP_ACCEPT, place, &op));
+        for (; fails; fails--) {
+                const struct fa_msg *task = bench_take(&b, WORKER, FA_MSG_TASK);
+                struct fa_item failed = {.id = task->items[0].id,
+                                         .fence = task->items[0].fence,
+                                         .final = 1,
+                                         .state = FAAS_FAILED,
+                                         .failure = FAAS_FAILURE_FUNCTION};
+                struct fa_msg result = {.type = FA_MSG_RESULT,
+                                        .session = 1,
+                                        .grant = 1,
+                                        .items = &failed,
+                                        .n_items = 1};
+                bench_say(&b, WORKER, &result);
+                fa_group_free(run_to(FA_OP_REQUEUE, 0, &op));
+        }
+        bench_result(&b, WORKER, &bench_take(&b, WORKER, FA_MSG_TASK)->items[0], 1);
+        struct fa_group *g = run_to(FA_OP_FINISH, 0, &op);
+        bool names = op->spec;
+        cr_assert(!names || op->spec->place == place);
+        fa_group_free(g);
+        return names;
+}
+
+Test(disp_store, the_end_of_a_task_names_its_spec_if_the_record_is_as_it_was_accepted) {
+        start((struct fa_disp_cfg){.name = "a", .mode = FA_MODE_PUSH});
+        bench_register(&b, WORKER, 1, 1);
+        b.store_stands = true;
+        cr_assert(end_names_spec(1, 5, 0));
+        cr_assert_not(end_names_spec(2, 5, 1), "its record has a retry");
+        cr_assert_not(end_names_spec(3, 0, 0), "the store does not know where it is");
+        bench_end(&b);
+}

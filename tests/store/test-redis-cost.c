@@ -65,6 +65,8 @@ static struct cost since(const struct cost *a, unsigned n) {
         };
 }
 
+static struct fa_spec *accepted[16384];
+
 static void
 run_groups(struct ep *e, enum fa_op_kind kind, unsigned from, unsigned n, unsigned size) {
         static const char bytes[] = "sixteen bytes...";
@@ -73,9 +75,10 @@ run_groups(struct ep *e, enum fa_op_kind kind, unsigned from, unsigned n, unsign
                 struct fa_group *g = ep_group(e);
                 for (unsigned k = id; k < id + size; k++) {
                         if (kind == FA_OP_ACCEPT)
-                                put_accept(g, e->epoch, k, bytes);
+                                accepted[k - from] =
+                                        fa_spec_ref(put_accept(g, e->epoch, k, bytes)->spec);
                         else if (kind == FA_OP_FINISH)
-                                put_finish(g, e->epoch, k, bytes);
+                                put_finish(g, e->epoch, k, bytes)->spec = accepted[k - from];
                         else
                                 put(g, kind, e->epoch, k);
                 }

@@ -236,6 +236,37 @@ local function operation(letter)
                         end
                         return r or 0
                 end
+        elseif letter == 'K' then
+                -- K: P, hash, part of the journal, part of the log of results, bytes before and after, n; id,
+                -- record as it will be.  They are open, their owner knows, and come for the first time: nothing
+                -- is read.  But the part of the log may be another one.
+                return function()
+                        local P, bucket, part, place, before, after, n = take(7)
+                        if rep then
+                                error(': -ERR a result comes again that is not looked at', 0)
+                        end
+                        local rkey, first, ids = base .. 'r:' .. bucket, at, {}
+                        n, at = tonumber(n), at + 2 * n
+                        for i = 1, n do
+                                ids[i] = ARGV[first + 2 * i - 2]
+                        end
+                        call('HLEN', rkey)
+                        if c.xn >= LOG then
+                                odd().rotate('x:', 'xtail', 'xn')
+                        end
+                        local here = pack('>I4', c.xtail)
+                        if place ~= here then
+                                for i = first + 1, at, 2 do
+                                        ARGV[i] = sub(ARGV[i], 1, 9) .. here .. sub(ARGV[i], 14)
+                                end
+                        end
+                        ending(ids, 1, n)
+                        call('HSET', rkey, unpack(ARGV, first, at - 1))
+                        c.obytes = c.obytes - tonumber(before) - n * RECORD
+                        journal_remove(P, {[part] = n})
+                        ended(n, tonumber(after) + n * RECORD)
+                        return num(c.xtail)
+                end
         elseif letter == 'G' then
                 -- G: hash, n; id.  Its submitter has the result.
                 return function()
