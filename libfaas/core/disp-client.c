@@ -294,8 +294,13 @@ static void on_collected(struct fa_disp *d, const struct fa_item *it) {
         if (!op)
                 return; /* it expires instead */
         op->id = it->id;
-        if (t)
-                t->collected = true;
+        if (!t)
+                return;
+        if (t->spec->place && !t->collected) {
+                op->spec = fa_spec_ref(t->spec);
+                fa_outcome_ref(&op->outcome, &fa_disp_run_of(t)->outcome);
+        }
+        t->collected = true;
 }
 
 static void on_beat(struct fa_disp *d, struct peer *p) {

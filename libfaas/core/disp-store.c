@@ -17,6 +17,8 @@
 static size_t op_bytes(const struct fa_op *op) {
         const bool submits = op->spec && op->kind != FA_OP_FINISH;
 
+        if (op->kind == FA_OP_FORGET)
+                return 0;
         return (submits ? fa_blob_len(fa_spec_payload(op->spec)) : 0) +
                fa_blob_len(op->outcome.payload) + fa_blob_len(op->outcome.text) +
                fa_blob_len(op->outcome.log);

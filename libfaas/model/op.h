@@ -145,11 +145,12 @@ struct fa_op {
         };
         uint32_t strikes, retries;
         uint64_t client;           /* ACCEPT, RESTORE: as in struct fa_record */
-        struct fa_spec *spec;      /* ACCEPT, RESTORE: one reference.  FINISH: one, or NULL; with it
-                                      the asker knows that the record is there as the ACCEPT of this
-                                      very spec wrote it, but for HINTs, and the store need not look:
-                                      if it is not so, FINISH may answer 0, and write the result */
-        struct fa_outcome outcome; /* FINISH, RESTORE of a final: references */
+        struct fa_spec *spec;      /* ACCEPT, RESTORE: one reference.  FINISH, FORGET: one, or NULL.
+                                      With it the asker knows that the record is there as the ACCEPT,
+                                      or the FINISH, with this very spec wrote it, but for HINTs, and
+                                      the store need not look: where it is not so it may answer 0, and
+                                      write */
+        struct fa_outcome outcome; /* FINISH, RESTORE of a final, FORGET with a spec: references */
         struct fa_record *rec;     /* answers of ACCEPT, FINISH, RESTORE with FAAS_E_EXISTS; FINISH
                                       with FAAS_E_STALE; GET; else NULL */
         struct fa_op_more *more;   /* START, TICK, REBIND, LOAD; else NULL */

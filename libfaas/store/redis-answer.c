@@ -74,7 +74,7 @@ static bool may_tell_record(uint8_t kind) {
 
 /* Of a run of FINISHes that were not looked at. */
 static bool is_known(const struct fa_group *g, const struct fa_op *op, const redisReply *r) {
-        return is_string(r) && fa_rgroup_known(g, op);
+        return is_string(r) && op->kind == FA_OP_FINISH && fa_rgroup_known(g, op);
 }
 
 static bool is_run(const struct fa_op *ops, size_t n, const redisReply *r) {
@@ -171,15 +171,17 @@ static void read_run(const struct reader *rd,
                      size_t n,
                      const redisReply *r,
                      uint32_t place) {
-        if (is_string(r)) {
+        if (is_string(r)) { /* results that went where it says */
                 *rd->results = (uint32_t)number_of(r);
-                return;
+                place = *rd->results + 1;
+        } else if (r->type != REDIS_REPLY_INTEGER || ops->kind != FA_OP_ACCEPT) {
+                place = 0;
         }
-        if (r->type == REDIS_REPLY_INTEGER) {
-                for (size_t i = 0; i < n && ops->kind == FA_OP_ACCEPT; i++)
+        for (size_t i = 0; i < n; i++)
+                if (ops[i].spec)
                         ops[i].spec->place = place;
+        if (r->type != REDIS_REPLY_ARRAY)
                 return;
-        }
         for (size_t i = 0; i < n; i++) {
                 const redisReply *one = r->element[i];
                 if (one->type == REDIS_REPLY_STRING)

@@ -28,16 +28,16 @@ static bool batched(uint8_t kind) {
                kind == FA_OP_GET || kind == FA_OP_HINT;
 }
 
-static bool ends_like(const struct fa_group *g, const struct fa_op *a, const struct fa_op *b) {
-        return a->outcome.status == b->outcome.status &&
-               fa_rgroup_known(g, a) == fa_rgroup_known(g, b) &&
-               (!fa_rgroup_known(g, a) || a->spec->place == b->spec->place);
+/* Where they stand, as far as it is known. */
+static uint32_t place_of(const struct fa_group *g, const struct fa_op *op) {
+        return fa_rgroup_known(g, op) ? op->spec->place : 0;
 }
 
 static bool fits(const struct fa_group *g, const struct fa_op *a, const struct fa_op *b) {
         return a->kind == b->kind && a->partition == b->partition &&
                fa_rrec_bucket(&a->id) == fa_rrec_bucket(&b->id) &&
-               (a->kind != FA_OP_FINISH || ends_like(g, a, b));
+               place_of(g, a) == place_of(g, b) &&
+               (a->kind != FA_OP_FINISH || a->outcome.status == b->outcome.status);
 }
 
 /* false: the id is there already.  Places hold numbers of operations, from 1. */
@@ -174,15 +174,39 @@ static void put_run_head(struct fa_buf *out, const struct fa_op *op, const struc
                 put_binary(out, op->partition, 8);
                 fa_redis_put_u64(out, fa_rrec_bucket(&op->id));
                 break;
-        default:
-                fa_redis_put_str(out, op->kind == FA_OP_GET ? "R" : "G");
+        case FA_OP_FORGET:
+                fa_redis_put_str(out, "G");
+                put_binary(out, call->epoch, 8);
                 fa_redis_put_u64(out, fa_rrec_bucket(&op->id));
+                break;
+        default: /* GET */
+                fa_redis_put_str(out, "R");
+                fa_redis_put_u64(out, fa_rrec_bucket(&op->id));
+        }
+}
+
+static void
+put_collected(struct fa_buf *out, const struct fa_op *ops, size_t n, const struct fa_rcall *call) {
+        static const uint8_t tomb = FA_RREC_TOMB;
+        size_t bytes = 0;
+
+        for (size_t i = 0; i < n; i++)
+                bytes += fa_rrec_final_len(&ops[i].outcome);
+        fa_redis_put_str(out, "C");
+        put_binary(out, call->epoch, 8);
+        fa_redis_put_u64(out, fa_rrec_bucket(&ops->id));
+        put_binary(out, ops->spec->place - 1, 4);
+        fa_redis_put_u64(out, bytes);
+        fa_redis_put_u64(out, n);
+        for (size_t i = 0; i < n; i++) {
+                put_id(out, &ops[i].id);
+                fa_redis_put_bulk(out, &tomb, sizeof(tomb));
         }
 }
 
 /* All of one part of the journal.  Where the results will stand is a guess; the script mends it. */
 static void
-put_known(struct fa_buf *out, const struct fa_op *ops, size_t n, const struct fa_rcall *call) {
+put_ended(struct fa_buf *out, const struct fa_op *ops, size_t n, const struct fa_rcall *call) {
         size_t before = 0;
         size_t after = 0;
 
@@ -320,8 +344,9 @@ static size_t n_args(const struct fa_group *g, const struct fa_op *op, size_t n)
                 return (fa_rgroup_known(g, op) ? 8 : 6) + 2 * n;
         case FA_OP_HINT:
                 return 4 + n;
-        case FA_OP_GET:
         case FA_OP_FORGET:
+                return fa_rgroup_known(g, op) ? 6 + 2 * n : 4 + n;
+        case FA_OP_GET:
                 return 3 + n;
         case FA_OP_REBIND:
                 return 6 + 2 * op->more->n_owned;
@@ -379,8 +404,10 @@ void fa_rgroup_write(struct fa_buf *out, const struct fa_group *g, const struct 
         fa_buf_put(out, parts.args.p, parts.args.len);
         for (size_t i = 0; i < g->n; i = end) {
                 end = fa_rgroup_run_end(g, i);
-                if (fa_rgroup_known(g, &g->ops[i]))
-                        put_known(out, &g->ops[i], end - i, call);
+                if (fa_rgroup_known(g, &g->ops[i]) && g->ops[i].kind == FA_OP_FINISH)
+                        put_ended(out, &g->ops[i], end - i, call);
+                else if (fa_rgroup_known(g, &g->ops[i]))
+                        put_collected(out, &g->ops[i], end - i, call);
                 else if (batched(g->ops[i].kind))
                         put_run(out, &g->ops[i], end - i, call);
                 else

@@ -17,6 +17,7 @@ struct fa_rcall {
         const char *sha;  /* of the script */
         const char *meta; /* the name of the key {prefix}:meta */
         const struct fa_store_cfg *cfg;
+        uint64_t epoch;   /* the group's, which is the number of its own partition */
         uint64_t now_ns;  /* 0: the server's clock counts */
         bool refuse;      /* Redis has no memory: new tasks are refused, all else goes on */
         uint32_t part;    /* of the journal, where this group's tasks are written down */

@@ -29,7 +29,6 @@ enum {
         24 /* client, time-out, limits of strikes and retries, priority, three lengths             \
             */
 #define RESULT_FIXED 25 /* strikes, fence, failure, code, lengths of text and log */
-#define GONE_STATE 255  /* the record of a collected task is this byte alone */
 
 static uint8_t *put8(uint8_t *p, uint8_t v) {
         *p = v;

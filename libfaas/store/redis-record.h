@@ -9,7 +9,8 @@
 #include "base/buf.h"
 #include "model/op.h"
 
-#define FA_RREC_HEAD 42 /* of every record but that of a collected task */
+#define FA_RREC_HEAD 42  /* of every record but that of a collected task */
+#define FA_RREC_TOMB 255 /* that one is this byte */
 
 /* ACCEPT, RESTORE: the record of the open task; part: of its partition's journal. -ENOMEM: sticky
  * in the buffer. */

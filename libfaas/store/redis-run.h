@@ -13,8 +13,11 @@ size_t fa_rgroup_run_end(const struct fa_group *g, size_t first);
         (UINT64_C(1) << 33) /* some of it may have run: each record is looked at                   \
                              */
 
-/* A FINISH whose record need not be looked at? */
+/*
+ * A FINISH or FORGET whose record need not be looked at?  .place: the part of the journal while the
+ * task is open, then 1 more than the part of the log of results.
+ */
 static inline bool fa_rgroup_known(const struct fa_group *g, const struct fa_op *op) {
-        return op->kind == FA_OP_FINISH && op->spec && op->spec->place &&
-               !(g->mark & FA_RGROUP_AGAIN);
+        return (op->kind == FA_OP_FINISH || op->kind == FA_OP_FORGET) && op->spec &&
+               op->spec->place && !(g->mark & FA_RGROUP_AGAIN);
 }

@@ -126,6 +126,7 @@ static void send_group(struct redis_store *s, struct fa_group *g, uint64_t now_n
                 .sha = s->sha[oom ? GROUP_OOM : GROUP],
                 .meta = s->meta,
                 .cfg = &s->cfg,
+                .epoch = g->epoch,
                 .now_ns = script_time(s),
                 .refuse = oom,
                 .part = (uint32_t)g->mark,

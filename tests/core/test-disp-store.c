@@ -282,3 +282,34 @@ Test(disp_store, the_end_of_a_task_names_its_spec_if_the_record_is_as_it_was_acc
         cr_assert_not(end_names_spec(3, 0, 0), "the store does not know where it is");
         bench_end(&b);
 }
+
+/* The client has it: does the store hear what it was? */
+static bool forget_names_spec(uint8_t id) {
+        struct fa_item it = {.id = {{id}}};
+        struct fa_msg m = {.type = FA_MSG_COLLECTED, .items = &it, .n_items = 1};
+        const struct fa_op *op;
+
+        bench_say(&b, CLIENT, &m);
+        struct fa_group *g = run_to(FA_OP_FORGET, 0, &op);
+        bool names = op->spec;
+        cr_assert_eq(names, op->outcome.status == FAAS_COMPLETED);
+        fa_group_free(g);
+        return names;
+}
+
+Test(disp_store, what_is_collected_names_its_spec_once_while_it_is_kept) {
+        start((struct fa_disp_cfg){
+                .name = "a", .mode = FA_MODE_PUSH, .retain_ns = 2 * FA_NS_PER_S});
+        bench_register(&b, WORKER, 1, 1);
+        b.store_stands = true;
+        cr_assert(end_names_spec(1, 5, 0));
+        cr_assert(forget_names_spec(1));
+        cr_assert_not(forget_names_spec(1), "it knows that it said so before");
+        cr_assert_not(end_names_spec(2, 0, 0));
+        cr_assert_not(forget_names_spec(2), "the store does not know where it is");
+        cr_assert(end_names_spec(3, 5, 0));
+        pass(5 * FA_NS_PER_S);
+        cr_assert(end_names_spec(4, 5, 0)); /* its answer lets the older ones go */
+        cr_assert_not(forget_names_spec(3), "it is kept no more");
+        bench_end(&b);
+}

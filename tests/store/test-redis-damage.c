@@ -265,9 +265,9 @@ Test(redis_damage, logs_with_bytes_of_others_still_forget_and_delete_nothing_els
 
 /* ---- counters ---- */
 
-static const char *const counters[] = {"open",  "obytes", "final", "fbytes", "xhead", "xat",
-                                       "xtail", "xn",     "thead", "tat",    "ttail", "tn",
-                                       "tombs", "bad",    "tick",  "tickat", "epoch"};
+static const char *const counters[] = {"open",  "obytes", "final", "fbytes", "xhead",  "xat",
+                                       "xtail", "xn",     "thead", "tat",    "ttail",  "tn",
+                                       "tombs", "other",  "bad",   "tick",   "tickat", "epoch"};
 
 Test(redis_damage, a_counter_that_is_no_number_is_noted_and_begins_again) {
         unsigned id = 1;

@@ -53,8 +53,8 @@ end
 
 -- The counters of the whole, read at once and written at once: those of every day, and the rest, which
 -- odd() reads.
-local COUNTS = {'open', 'obytes', 'final', 'fbytes', 'xtail', 'xn', 'ttail', 'tn', 'tombs'}
-local c = {open = 0, obytes = 0, final = 0, fbytes = 0, xtail = 0, xn = 0, ttail = 0, tn = 0, tombs = 0}
+local COUNTS = {'open', 'obytes', 'final', 'fbytes', 'xhead', 'xtail', 'xn', 'ttail', 'tn', 'tombs', 'other'}
+local c = {open = 0, obytes = 0, final = 0, fbytes = 0, xhead = 0, xtail = 0, xn = 0, ttail = 0, tn = 0, tombs = 0, other = 0}
 local was = {}
 
 local damaged -- fields of meta that are no numbers, and what they were instead
@@ -347,7 +347,7 @@ function odd()
                 return rest
         end
 
-        local others = {'xhead', 'xat', 'thead', 'tat', 'bad'}
+        local others = {'xat', 'thead', 'tat', 'bad'}
         counts_read(others, call('HMGET', M, unpack(others)))
         if damaged then
                 c.xtail, c.ttail = math.max(c.xtail, c.xhead, r.last_live('x:')), math.max(c.ttail, c.thead)

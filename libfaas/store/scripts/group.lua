@@ -128,7 +128,8 @@ local function ended(n, bytes)
 end
 
 -- What runs operations of a letter.
-local function operation(letter)
+local operation
+function operation(letter)
         if letter == 'A' then
                 -- A: P, hash, part of the journal, bytes, n; id, record.
                 return function()
@@ -268,9 +269,9 @@ local function operation(letter)
                         return num(c.xtail)
                 end
         elseif letter == 'G' then
-                -- G: hash, n; id.  Its submitter has the result.
+                -- G: own partition in binary, hash, n; id.  Its submitter has the result.
                 return function()
-                        local bucket, n = take(2)
+                        local own, bucket, n = take(3)
                         local rkey = base .. 'r:' .. bucket
                         n = tonumber(n)
                         local got, first = look(rkey, n)
@@ -282,6 +283,9 @@ local function operation(letter)
                                 if place and not known then
                                         local s = byte(place)
                                         known = s >= 2 and s <= 4 and 0
+                                        if known and sub(place, 2, 9) ~= own then
+                                                c.other = now() / 1e9
+                                        end
                                 end
                                 if known then
                                         counts[place] = known + 1
@@ -305,6 +309,30 @@ local function operation(letter)
                                 end
                         end
                         return r or 0
+                end
+        elseif letter == 'C' then
+                -- C: own partition in binary, hash, part of the log of results, bytes of the records, n; id,
+                -- TOMB.  As G, but they stand there, their owner knows: nothing is read, unless results may have
+                -- expired in that part, or somebody else has collected some of late.
+                return function()
+                        local own, bucket, part, bytes, n = take(5)
+                        local first = at
+                        n, at, part = tonumber(n), at + 2 * n, struct.unpack('>I4', part)
+                        if rep or part <= c.xhead or now() / 1e9 - c.other < 600 then
+                                for i = n, 1, -1 do
+                                        ARGV[first + n + i - 1] = ARGV[first + 2 * i - 2]
+                                end
+                                at = at - n - 3
+                                ARGV[at], ARGV[at + 1], ARGV[at + 2] = own, bucket, num(n)
+                                return operation('G')()
+                        end
+                        local rkey = base .. 'r:' .. bucket
+                        call('HLEN', rkey)
+                        log_collected(tonumber(bucket), n, now())
+                        call('HSET', rkey, unpack(ARGV, first, at - 1))
+                        c.final, c.fbytes = c.final - n, c.fbytes - bytes - n * RECORD
+                        unlive('x:', num(part), n)
+                        return 0
                 end
         elseif letter == 'R' then
                 -- R: hash, n; id.  Reads records.
