@@ -99,7 +99,15 @@ Test(broken, closing_all_fds_ends_the_slot_and_no_file_gets_its_bytes) {
         cr_assert_eq(ev.seq, seq);
         cr_assert_eq(ev.outcome.status, FAAS_COMPLETED);
         fa_outcome_deinit(&ev.outcome);
-        ev = pool_expect(&p, FA_SLOT_DOWN);
+        /* It ends when it has to ring: not yet, if we were awake. */
+        const struct faas_id id = {{1}};
+        const struct fa_slot_task noop = {.id = &id, .function = "noop"};
+        while ((ev = pool_next(&p)).kind == FA_SLOT_RESULT) {
+                fa_outcome_deinit(&ev.outcome);
+                if (fa_slots_run(p.s, 0, &noop, &seq) == 0)
+                        fa_slots_flush(p.s);
+        }
+        cr_assert_eq(ev.kind, FA_SLOT_DOWN);
         cr_assert_not(ev.started);
         FILE *f = fopen(path, "r");
         cr_assert_not_null(f);
